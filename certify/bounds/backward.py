@@ -1,0 +1,173 @@
+"""The backward walk of CROWN, batched over subproblems and rows, and the forward walk that gives its gradient.
+
+Sources: Zhang et al. 2018 (CROWN), Xu et al. 2020 (auto_LiRPA, general graphs), Wang et al. 2021 (beta-CROWN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from certify.arrays import Array, namespace, negative, positive
+from certify.bounds.linear_form import LinearForm
+from certify.network.graph import INPUT, Network
+from certify.ops.kinds import Linear, Planes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to bound from below:  sum over names of coefficients[name] . value(name) + offset.
+
+    coefficients: [batch or 1, rows, *shape] by value name; offset: [batch or 1, rows].
+    """
+
+    coefficients: dict[str, Array]
+    offset: Array
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.offset.shape[1])
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a backward walk found: the form over the input and, if kept, each relaxed node's output coefficient."""
+
+    form: LinearForm
+    weights: dict[str, Array]
+
+
+def backward(
+    network: Network,
+    rows: Rows,
+    planes: Mapping[str, Planes],
+    *,
+    extra: Mapping[str, Array] | None = None,
+    keep: bool = False,
+) -> Walk:
+    """Push the rows back to the input through the given planes (by node name).
+
+    extra: terms [batch, rows, *shape] added to the coefficient of a value when it is reached, as split constraints do.
+    """
+    waiting = dict(rows.coefficients)
+    offset = rows.offset
+    weights: dict[str, Array] = {}
+    for node in reversed(network.nodes):
+        weight = waiting.pop(node.name, None)
+        if extra is not None and node.name in extra:
+            weight = extra[node.name] if weight is None else weight + extra[node.name]
+        if weight is None:
+            continue
+        if isinstance(node.op, Linear):
+            parts = node.op.adjoint(weight)
+            if node.op.bias is not None:
+                offset = offset + _inner(weight, node.op.bias)
+        else:
+            if keep:
+                weights[node.name] = weight
+            parts, shift = _through(weight, planes[node.name])
+            offset = offset + shift
+        for name, part in zip(node.inputs, parts, strict=True):
+            waiting[name] = waiting[name] + part if name in waiting else part
+    coefficient = waiting.get(INPUT)
+    if coefficient is None:
+        xp = namespace(offset)
+        coefficient = xp.zeros_like(offset)[..., None] * xp.zeros_like(offset[0, 0])
+        coefficient = xp.broadcast_to(coefficient, (*offset.shape, network.n_inputs))
+    return Walk(LinearForm(coefficient, offset), weights)
+
+
+def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | float]:
+    """Coefficients of the op's inputs, and the offset: the sign of the weight picks the plane."""
+    xp = namespace(weight)
+    up = weight >= 0.0
+    parts = tuple(
+        weight * xp.where(up, low, high)
+        for low, high in zip(planes.lower_slopes, planes.upper_slopes, strict=True)
+    )
+    shift: Array | float = 0.0
+    if planes.lower_bias is not None:
+        shift = shift + _inner(positive(weight), planes.lower_bias)
+    if planes.upper_bias is not None:
+        shift = shift + _inner(negative(weight), planes.upper_bias)
+    return parts, shift
+
+
+def _inner(weight: Array, value: Array) -> Array:
+    """<weight, value> over the shape: [batch, rows, *shape] with [*shape] or [batch, 1 or rows, *shape] -> [batch, rows].
+
+    A bias broadcast over the shape ([*shape] with axes of length 1) is allowed.
+    """
+    rank = weight.ndim - 2
+    if value.ndim > rank:
+        flat = weight.reshape(weight.shape[0], weight.shape[1], -1)
+        if value.shape[1] == 1 and tuple(value.shape[2:]) == tuple(weight.shape[2:]):
+            column = value.reshape(value.shape[0], -1, 1)
+            return (flat @ column)[..., 0]
+        return namespace(weight).sum(weight * value, axis=tuple(range(2, weight.ndim)))
+    xp = namespace(weight)
+    shape = tuple(weight.shape[2:])
+    full = xp.broadcast_to(value.reshape((1,) * (rank - value.ndim) + tuple(value.shape)), shape).reshape(-1)
+    return weight.reshape(weight.shape[0], weight.shape[1], -1) @ full
+
+
+def forward_planes(
+    network: Network, x: Array, planes: Mapping[str, Planes], weights: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Inputs of every relaxed node, [batch, rows, *shape], when the relaxation itself is run on x [batch, rows, n].
+
+    Each node applies the plane that its weight's sign chose in the backward walk, so that at the minimiser of the form
+    the final value is the bound; the gradient of the bound with respect to a plane follows (no autograd).
+    """
+    values = {INPUT: x}
+    for node in network.nodes:
+        arguments = [values[name] for name in node.inputs]
+        if isinstance(node.op, Linear):
+            values[node.name] = node.op.forward(*arguments)
+        elif node.name in weights:
+            values[node.name] = _apply(planes[node.name], weights[node.name] >= 0.0, arguments)
+        else:
+            values[node.name] = node.op.forward(*arguments)
+    return values
+
+
+def _apply(planes: Planes, up: Array, arguments: list[Array]) -> Array:
+    xp = namespace(up)
+    low = sum(s * a for s, a in zip(planes.lower_slopes, arguments, strict=True))
+    high = sum(s * a for s, a in zip(planes.upper_slopes, arguments, strict=True))
+    if planes.lower_bias is not None:
+        low = low + planes.lower_bias
+    if planes.upper_bias is not None:
+        high = high + planes.upper_bias
+    return xp.where(up, low, high)
+
+
+def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
+    """Rows +v_i, then -v_i, for the flat elements `index` of the value `name`: both sides of each in one walk.
+
+    The producing op is already passed through where it is linear, which starts the walk at its inputs.
+    """
+    library = network.library
+    node = network.by_name.get(name)
+    if node is None or not isinstance(node.op, Linear):
+        one_hot = np.zeros((len(index), int(np.prod(network.shapes[name]))))
+        one_hot[np.arange(len(index)), index] = 1.0
+        coefficient = library.put(one_hot.reshape(len(index), *network.shapes[name]))
+        return Rows({name: _both_signs(coefficient)}, library.put(np.zeros((1, 2 * len(index)))))
+    coefficients: dict[str, Array] = {}
+    for source, part in zip(node.inputs, node.op.rows(index), strict=True):
+        coefficients[source] = coefficients[source] + part if source in coefficients else part
+    bias = node.op.bias
+    if bias is None:
+        offset = library.put(np.zeros(len(index)))
+    else:
+        full = namespace(bias).broadcast_to(bias, node.op.out_shape).reshape(-1)
+        offset = full[index] if isinstance(full, np.ndarray) else full[list(index)]
+    return Rows({source: _both_signs(part) for source, part in coefficients.items()}, _both_signs(offset))
+
+
+def _both_signs(array: Array) -> Array:
+    return namespace(array).concat((array, -array), axis=0)[None]

@@ -1,0 +1,139 @@
+"""Bounds of every relaxation's input, layer by layer: intervals first, a backward walk only for what stays inexact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from certify.arrays import Array, namespace, to_numpy
+from certify.bounds.backward import Rows, backward, rows_of
+from certify.bounds.interval import Interval, intersect
+from certify.bounds.linear_form import LinearForm
+from certify.network.graph import INPUT, Network, Node
+from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
+
+# Floats that one backward walk may hold per value; more rows are done in several walks.
+WALK_FLOATS = 2**24
+
+
+@dataclass
+class Relaxed:
+    """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name."""
+
+    network: Network
+    box: Interval
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    relaxations: dict[str, Relaxation] = field(default_factory=dict)
+    planes: dict[str, Planes] = field(default_factory=dict)
+
+    def relax(self, node: Node, relaxation: Relaxation) -> None:
+        """Take up a node's relaxation and plain CROWN's planes of it."""
+        self.relaxations[node.name] = relaxation
+        self.planes[node.name] = relaxation.planes(relaxation.start())
+
+
+class BoundRows(Protocol):
+    """Lower bounds [batch, rows] of rows, and the form they come from, given what is relaxed so far."""
+
+    def __call__(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
+        """Bound the rows."""
+
+
+def crown_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
+    """Plain CROWN: one backward walk with the starting planes."""
+    form = backward(relaxed.network, rows, relaxed.planes).form
+    return form.lower(relaxed.box), form
+
+
+def intermediate_bounds(
+    network: Network,
+    box: Interval,
+    *,
+    known: Mapping[str, Interval] | None = None,
+    bound_rows: BoundRows | None = crown_rows,
+    forms: dict[str, tuple[np.ndarray, LinearForm]] | None = None,
+) -> Relaxed:
+    """Bound the inputs of all relaxed nodes on each box, in topological order.
+
+    known: bounds that hold already (from a larger box), intersected with. bound_rows: how inexact elements are tightened;
+    None leaves intervals. forms: receives, by value name, the flat elements tightened and their form (+ rows, - rows).
+    Raises NumericalError on NaN.
+    """
+    relaxed = Relaxed(network, box)
+    ranges: dict[str, Interval] = {INPUT: box}
+    tightened: dict[str, np.ndarray] = {}
+    for node in network.nodes:
+        if isinstance(node.op, Linear):
+            ranges[node.name] = linear_interval(node, [ranges[name] for name in node.inputs])
+            if known is not None and node.name in known:
+                ranges[node.name] = intersect(ranges[node.name], known[node.name])
+            continue
+        assert isinstance(node.op, Nonlinear)
+        mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
+        for name in dict.fromkeys(node.inputs):
+            done = tightened.setdefault(name, np.zeros(mask.shape, dtype=bool))
+            index = np.flatnonzero(mask & ~done)
+            if bound_rows is not None and len(index):
+                ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
+                done |= mask
+            relaxed.intervals[name] = ranges[name].checked(name)
+        relaxed.relax(node, node.op.relax(*(ranges[name] for name in node.inputs)))
+        ranges[node.name] = Interval(*node.op.interval(*(ranges[name] for name in node.inputs)))
+    return relaxed
+
+
+def linear_interval(node: Node, inputs: list[Interval]) -> Interval:
+    """Interval arithmetic for a linear op, by midpoint and radius."""
+    assert isinstance(node.op, Linear)
+    center = node.op.forward(*(i.center for i in inputs))
+    radius = node.op.magnitude.linear(*(i.radius for i in inputs))
+    return Interval(center - radius, center + radius)
+
+
+def _any_of_batch(mask: Array) -> np.ndarray:
+    return to_numpy(mask).any(axis=0).reshape(-1)
+
+
+def _tighten(
+    relaxed: Relaxed,
+    name: str,
+    index: np.ndarray,
+    interval: Interval,
+    bound_rows: BoundRows,
+    forms: dict[str, tuple[np.ndarray, LinearForm]] | None,
+) -> Interval:
+    """The interval with the elements `index` bounded from both sides by backward walks."""
+    batch = relaxed.box.lower.shape[0]
+    network = relaxed.network.cone(name)
+    widest = max((int(np.prod(s)) for s in network.shapes.values()), default=1)
+    step = max(1, WALK_FLOATS // (2 * batch * widest))
+    part = replace(relaxed, network=network)
+    xp = namespace(interval.lower)
+    lower = interval.lower.reshape(batch, -1) + 0.0
+    upper = interval.upper.reshape(batch, -1) + 0.0
+    for first in range(0, len(index), step):
+        chosen = index[first : first + step]
+        bounds, form = bound_rows(part, rows_of(network, name, chosen))
+        where = chosen if xp is np else namespace(lower).asarray(chosen, device=lower.device)
+        found = Interval(bounds[:, : len(chosen)], -bounds[:, len(chosen) :])
+        tight = intersect(Interval(lower[:, where], upper[:, where]), found)
+        lower[:, where], upper[:, where] = tight.lower, tight.upper
+        if forms is not None:
+            forms[name] = (chosen, form) if name not in forms else _join(forms[name], (chosen, form))
+    return Interval(lower.reshape(interval.lower.shape), upper.reshape(interval.upper.shape))
+
+
+def _join(
+    a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]
+) -> tuple[np.ndarray, LinearForm]:
+    """Two (elements, form) pairs as one, keeping all + rows in front of all - rows."""
+    xp = namespace(a[1].offset)
+    n, m = len(a[0]), len(b[0])
+    pick = lambda x, y: xp.concat((x[:, :n], y[:, :m], x[:, n:], y[:, m:]), axis=1)  # noqa: E731
+    return np.concatenate((a[0], b[0])), LinearForm(
+        pick(a[1].coefficient, b[1].coefficient), pick(a[1].offset, b[1].offset)
+    )
+

@@ -1,0 +1,59 @@
+"""Errors a user can meet. Each names the file, line or node, says what is wrong, and hints at what to do.
+
+The command line turns an `InputError` into one line on stderr and exit code 2; anything else is a bug of ours (exit 4).
+"""
+
+from __future__ import annotations
+
+
+class CertifyError(Exception):
+    """Base of every error raised on purpose. `message` says what is wrong, `hint` what to do about it."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message} ({hint})" if hint else message)
+
+
+class InputError(CertifyError):
+    """What the user gave cannot be used: a file, an option, a combination of both."""
+
+    exit_code = 2
+
+
+class ParseError(InputError):
+    """A specification that cannot be read. Lines and columns count from 1."""
+
+    def __init__(self, file: str, line: int, column: int, message: str, hint: str = "") -> None:
+        self.file, self.line, self.column = file, line, column
+        super().__init__(f"{file}:{line}:{column}: {message}", hint)
+
+
+class UnsupportedOp(InputError):
+    """An ONNX operator, or a use of one, that certify cannot bound."""
+
+    def __init__(self, op: str, node: str, message: str, hint: str = "") -> None:
+        self.op, self.node = op, node
+        super().__init__(f"operator {op} at node '{node}': {message}", hint)
+
+
+class ModelError(InputError):
+    """A model file that is missing, damaged or malformed."""
+
+
+class ShapeMismatch(InputError):
+    """Model and specification do not fit each other."""
+
+
+class BackendError(InputError):
+    """A backend that is not installed or cannot take this problem."""
+
+
+class NumericalError(CertifyError):
+    """A bound became NaN, or a lower bound exceeded its upper bound: nothing may be concluded from it."""
+
+
+class ParityError(InputError):
+    """Our graph and onnxruntime disagree on the same input: the model would be verified as something else."""

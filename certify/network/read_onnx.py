@@ -1,0 +1,272 @@
+"""The only door to protobuf: an ONNX file becomes a `Network`.
+
+Axes without a static length (a symbolic batch, 0 or -1) are read as 1. Whatever does not depend on the network's input
+is folded away, by the reference implementation that ships with onnx.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from certify.errors import InputError, ModelError, UnsupportedOp
+from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
+from certify.network.passes import simplify
+from certify.ops.layout import reshape
+from certify.ops.registry import NodeSpec, Operand, Value, find
+from certify.ops.select import concat, take
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET = 7
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file as read: the network, the sha256 of the file's bytes, and what the file consists of."""
+
+    path: Path
+    sha256: str
+    network: Network
+    opset: int
+    operators: Counter[str]
+    n_parameters: int
+
+
+def load_model(path: str | Path) -> Model:
+    """Read an ONNX file (plain or .gz, external data beside it) into a `Model`.
+
+    Raises ModelError for a file that is missing, damaged or has NaN weights, UnsupportedOp for what cannot be bounded.
+    """
+    path = Path(path)
+    proto, sha256 = read_proto(path)
+    reader = GraphReader(proto, path)
+    network = reader.read()
+    return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters)
+
+
+def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
+    """The decoded file and the sha256 of its (uncompressed) bytes."""
+    data = read_bytes(path)
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise ModelError(f"{path}: not an ONNX model, or truncated", "export or download the file again") from error
+    if not proto.graph.node and not proto.graph.output:
+        raise ModelError(f"{path}: the file holds no ONNX graph", "export or download the file again")
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
+        try:
+            onnx.load_external_data_for_model(proto, str(path.parent))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            hint = "keep the external data file beside the model"
+            raise ModelError(f"{path}: external data cannot be read: {error}", hint) from error
+    return proto, hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, decompressed if it ends in .gz; `model.onnx` is found as `model.onnx.gz` too."""
+    if not path.exists() and path.with_name(path.name + ".gz").exists():
+        path = path.with_name(path.name + ".gz")
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file") from error
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from error
+    if not data:
+        raise ModelError(f"{path}: the file is empty", "export or download the file again")
+    return data
+
+
+@dataclass
+class GraphReader:
+    """Walks the ONNX graph once, in its (topological) order, emitting our ops."""
+
+    proto: onnx.ModelProto
+    path: Path
+    build: GraphBuilder = field(default_factory=GraphBuilder)
+    operators: Counter[str] = field(default_factory=Counter)
+    known: dict[str, Operand] = field(default_factory=dict)
+    n_parameters: int = 0
+
+    @property
+    def opset(self) -> int:
+        """Version of the default operator set."""
+        versions = [o.version for o in self.proto.opset_import if o.domain in ("", "ai.onnx")]
+        return versions[0] if versions else 1
+
+    def read(self) -> Network:
+        """The simplified network."""
+        if self.opset < OLDEST_OPSET:
+            message = f"{self.path}: opset {self.opset} is older than {OLDEST_OPSET}"
+            raise ModelError(message, "convert the model with onnx.version_converter")
+        self._read_constants()
+        inputs = self._read_inputs()
+        for number, node in enumerate(self.proto.graph.node):
+            self._read_node(number, node)
+        output, outputs = self._read_outputs()
+        network = Network((), output.name, inputs, outputs).with_nodes(self.build.nodes, output.name)
+        return simplify(network)
+
+    def _read_constants(self) -> None:
+        from onnx import numpy_helper
+
+        for tensor in self.proto.graph.initializer:
+            try:
+                array = numpy_helper.to_array(tensor)
+            except (ValueError, TypeError) as error:
+                raise ModelError(f"{self.path}: initializer '{tensor.name}' is damaged: {error}") from error
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                message = f"{self.path}: initializer '{tensor.name}' holds NaN or infinite values"
+                raise ModelError(message, "retrain or re-export the model; nothing can be proved about NaN")
+            self.n_parameters += array.size if array.dtype.kind == "f" else 0
+            self.known[tensor.name] = array
+        if self.proto.graph.sparse_initializer:
+            raise ModelError(f"{self.path}: sparse initializers are not supported", "export dense weights")
+
+    def _read_inputs(self) -> tuple[TensorSpec, ...]:
+        infos = [info for info in self.proto.graph.input if info.name not in self.known]
+        if not infos:
+            raise ModelError(f"{self.path}: the model has no input that is not a weight")
+        specs = tuple(self._tensor_spec(info) for info in infos)
+        flat = Value(INPUT, (sum(spec.size for spec in specs),))
+        start = 0
+        for spec in specs:
+            piece = take(self.build, flat, 0, np.arange(start, start + spec.size))
+            self.known[spec.name] = reshape(self.build, piece, spec.shape)
+            start += spec.size
+        return specs
+
+    def _tensor_spec(self, info: onnx.ValueInfoProto) -> TensorSpec:
+        import onnx
+
+        kind = info.type.tensor_type
+        if not info.type.HasField("tensor_type") or not kind.HasField("shape"):
+            raise ModelError(f"{self.path}: '{info.name}' has no tensor shape", "run onnx shape inference on the model")
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        if np.dtype(dtype).kind != "f":
+            raise ModelError(f"{self.path}: '{info.name}' has type {dtype}; only floating point tensors can be bounded")
+        shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 1 for d in kind.shape.dim)
+        return TensorSpec(info.name, shape, str(np.dtype(dtype)))
+
+    def _read_outputs(self) -> tuple[Value, tuple[TensorSpec, ...]]:
+        import onnx
+
+        flats, specs = [], []
+        for info in self.proto.graph.output:
+            operand = self.known.get(info.name)
+            if operand is None:
+                raise ModelError(f"{self.path}: no node computes the output '{info.name}'")
+            dtype = str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)))
+            specs.append(TensorSpec(info.name, tuple(operand.shape), dtype))
+            if isinstance(operand, Value):
+                flats.append(reshape(self.build, operand, (specs[-1].size,)))
+            else:
+                flats.append(np.asarray(operand, dtype=np.float64).reshape(-1))
+        if not any(isinstance(flat, Value) for flat in flats):
+            raise ModelError(f"{self.path}: no output depends on the input")
+        output = concat(self.build, tuple(flats), 0)
+        if output.name == INPUT:
+            from certify.ops.scale import ScaleShift
+
+            output = self.build.emit(ScaleShift.scalar(output.shape, 1.0), output)
+        return output, tuple(specs)
+
+    def _read_node(self, number: int, node: onnx.NodeProto) -> None:
+        self.operators[node.op_type] += 1
+        label = node.name or f"#{number} ({node.output[0] if node.output else '?'})"
+        try:
+            operands = tuple(self.known[name] if name else None for name in node.input)
+        except KeyError as error:
+            raise ModelError(f"{self.path}: node '{label}' reads {error}, which nothing before it computes") from error
+        attributes = {a.name: _attribute(a) for a in node.attribute}
+        used = tuple(name for name in node.output if name)
+        spec = NodeSpec(node.op_type, label, self.opset, operands, attributes, len(used))
+        self.build.source = f"{node.op_type} {label}"
+        results = self._fold(spec, node)
+        if results is None:
+            results = self._translate(spec, node.domain)
+        for name, value in zip(node.output, results, strict=False):
+            if name:
+                self.known[name] = value
+
+    def _fold(self, spec: NodeSpec, node: onnx.NodeProto) -> tuple[Operand, ...] | None:
+        """The node's outputs if they do not depend on the network's input, else None."""
+        if spec.op_type == "Shape":
+            operand = spec.operand(0)
+            assert operand is not None
+            window = slice(spec.attributes.get("start", 0), spec.attributes.get("end"))
+            return (np.array(operand.shape[window], dtype=np.int64),)
+        if spec.op_type == "Size":
+            operand = spec.operand(0)
+            assert operand is not None
+            return (np.array(int(np.prod(operand.shape)), dtype=np.int64),)
+        if any(isinstance(operand, Value) for operand in spec.inputs):
+            return None
+        if any(a.g.node for a in node.attribute):
+            raise spec.unsupported("subgraphs are not supported")
+        return self._evaluate_constant(spec, node)
+
+    def _evaluate_constant(self, spec: NodeSpec, node: onnx.NodeProto) -> tuple[Operand, ...]:
+        if spec.op_type == "Constant" and "value" in spec.attributes:
+            return (spec.attributes["value"],)
+        from onnx import defs, helper
+        from onnx.reference import ReferenceEvaluator
+
+        named = {n: x for n, x in zip(node.input, spec.inputs, strict=True) if n and x is not None}
+        graph = helper.make_graph(
+            [node],
+            "constant",
+            [helper.make_value_info(n, helper.make_tensor_type_proto(_element_type(x), x.shape)) for n, x in named.items()],
+            [helper.make_value_info(n, helper.make_tensor_type_proto(1, None)) for n in node.output if n],
+        )
+        version = min(self.opset, defs.onnx_opset_version())
+        model = helper.make_model(graph, opset_imports=[*self.proto.opset_import] or [helper.make_opsetid("", version)])
+        try:
+            results = ReferenceEvaluator(model).run(None, named)
+        except Exception as error:  # noqa: BLE001 - the reference evaluator raises whatever its operators raise
+            raise spec.unsupported(f"the constant cannot be computed: {error}") from error
+        produced = iter(results)
+        return tuple(np.asarray(next(produced)) if name else None for name in node.output)
+
+    def _translate(self, spec: NodeSpec, domain: str) -> tuple[Operand, ...]:
+        entry = find(spec.op_type, domain, self.opset)
+        if entry is None:
+            hint = "`certify inspect MODEL` lists every operator and how it is handled"
+            raise UnsupportedOp(spec.op_type, spec.name, f"not supported (opset {self.opset})", hint)
+        try:
+            result = entry.translate(spec, self.build)
+        except InputError:
+            raise
+        except (KeyError, ValueError, IndexError, TypeError) as error:
+            raise spec.unsupported(f"malformed node: {error}") from error
+        return result if isinstance(result, tuple) else (result,)
+
+
+def _element_type(array: np.ndarray) -> int:
+    from onnx import helper
+
+    return helper.np_dtype_to_tensor_dtype(array.dtype)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    """The attribute as a plain Python value: bytes become str, tensors become arrays."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, TensorProto):
+        return numpy_helper.to_array(value)
+    return list(value) if isinstance(value, list | tuple) or hasattr(value, "append") else value

@@ -1,0 +1,181 @@
+"""The narrow waist: an op is `Linear` or `Nonlinear` (with `Elementwise` as its one-input case that search can split).
+
+Every method (evaluation, interval, CROWN, attack) sees only these kinds. Arrays carry any number of leading axes before
+the op's own shape: [*leading, *shape] in, [*leading, *out_shape] out; the ONNX batch axis, where a model has one, is an
+ordinary axis of the shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from certify.arrays import Array, Library, namespace
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Op:
+    """A function of one or more tensors with fixed shapes."""
+
+    in_shapes: tuple[Shape, ...]
+    out_shape: Shape
+
+    def forward(self, *xs: Array) -> Array:
+        """The op's value: [*leading, *in_shape] each -> [*leading, *out_shape]."""
+        raise NotImplementedError
+
+    def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """Gradient with respect to each input at xs, given the gradient at the output."""
+        raise NotImplementedError
+
+    def on(self, library: Library) -> Any:
+        """The same op with its parameters in another array library or element type."""
+        moved = {
+            f.name: library.put(value)
+            for f in dataclasses.fields(self)
+            if isinstance(value := getattr(self, f.name), np.ndarray) and value.dtype.kind == "f"
+        }
+        return dataclasses.replace(self, **moved) if moved else self
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """y = sum_i A_i x_i + b. `linear` and `adjoint` satisfy <linear(x), y> = <x, adjoint(y)>."""
+
+    @property
+    def bias(self) -> Array | None:
+        """b, broadcastable to out_shape; None if zero."""
+        return None
+
+    def linear(self, *xs: Array) -> Array:
+        """sum_i A_i x_i."""
+        raise NotImplementedError
+
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        """A_i^T y for each input i: [*leading, *out_shape] -> [*leading, *in_shape] each."""
+        raise NotImplementedError
+
+    def absolute(self) -> Linear:
+        """The op with |A_i| for A_i and no bias. Ops whose entries are all >= 0 return themselves."""
+        return self
+
+    @cached_property
+    def magnitude(self) -> Linear:
+        """`absolute()`, computed once."""
+        return self.absolute()
+
+    def rows(self, index: np.ndarray) -> tuple[Array, ...]:
+        """The rows A_i[index] for flat output elements `index` [rows]: [rows, *in_shape] each."""
+        like = self.rows_like()
+        one_hot = np.zeros((len(index), int(np.prod(self.out_shape))))
+        one_hot[np.arange(len(index)), index] = 1.0
+        return self.adjoint(like.put(one_hot.reshape(len(index), *self.out_shape)))
+
+    def rows_like(self) -> Library:
+        """Where this op's parameters live; numpy float64 for an op without any."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if hasattr(value, "dtype") and "float" in str(value.dtype):
+                return library_of(value)
+        return Library()
+
+    def forward(self, *xs: Array) -> Array:
+        """`linear(xs)` plus the bias."""
+        y = self.linear(*xs)
+        return y if self.bias is None else y + self.bias
+
+    def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """The adjoint: a linear op's gradient does not depend on where."""
+        return self.adjoint(grad)
+
+
+def library_of(array: Array) -> Library:
+    """The library an array lives in."""
+    if isinstance(array, np.ndarray):
+        return Library("numpy", "float32" if array.dtype == np.float32 else "float64")
+    return Library("torch", "float32" if "32" in str(array.dtype) else "float64", str(array.device))
+
+
+@dataclass(frozen=True)
+class Planes:
+    """lower_slopes . xs + lower_bias <= f(xs) <= upper_slopes . xs + upper_bias on the box it was made for.
+
+    Arrays are broadcastable to [batch, spec, *shape]; slopes have one entry per input; a bias of None is zero.
+    """
+
+    lower_slopes: tuple[Array, ...]
+    lower_bias: Array | None
+    upper_slopes: tuple[Array, ...]
+    upper_bias: Array | None
+
+
+class Relaxation:
+    """Linear bounds of a nonlinear op on given input intervals ([batch, *shape] each), free parameters left open.
+
+    Parameters are arrays broadcastable to [batch, spec, *shape] with values in [0, 1]; every value is sound.
+    """
+
+    def start(self) -> tuple[Array, ...]:
+        """The parameters plain CROWN uses, [batch, 1, *shape] each."""
+        raise NotImplementedError
+
+    def planes(self, parameters: tuple[Array, ...]) -> Planes:
+        """The planes for these parameters."""
+        raise NotImplementedError
+
+    def gradient(self, parameters: tuple[Array, ...], weight: Array, xs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """d/d parameters of  weight+ * lower(xs) + weight- * upper(xs).
+
+        weight, xs: [batch, spec, *shape], weight being the coefficient of this op's output (its sign picks the plane).
+        """
+        raise NotImplementedError
+
+    def gap(self) -> Array:
+        """How far apart the two starting planes are, [batch, *shape]: 0 where the relaxation is exact."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Nonlinear(Op):
+    """A function of same-shaped tensors, applied element by element, that methods see through its relaxation."""
+
+    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Bounds of the value for inputs in the given (lower, upper) intervals; tight for one input."""
+        raise NotImplementedError
+
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        """The relaxation on the given (lower, upper) intervals, [batch, *shape] each."""
+        raise NotImplementedError
+
+    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
+        """Mask, [batch, *shape]: where tighter input bounds would tighten the relaxation."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Elementwise(Nonlinear):
+    """A nonlinear function of one tensor."""
+
+    def derivative(self, x: Array) -> Array:
+        """f'(x); at a kink, any one-sided derivative."""
+        raise NotImplementedError
+
+    def split_point(self, lower: Array, upper: Array) -> Array:
+        """Where to cut [lower, upper] in two when search branches on this input."""
+        raise NotImplementedError
+
+    def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """f'(x) * grad."""
+        return (grad * self.derivative(xs[0]),)
+
+
+def with_spec_axis(array: Array) -> Array:
+    """[batch, *shape] -> [batch, 1, *shape]."""
+    return array[:, None, ...]
+

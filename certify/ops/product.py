@@ -1,0 +1,81 @@
+"""The product of two tensors that both depend on the input: McCormick's envelope (McCormick 1976)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certify.arrays import Array, namespace, negative, positive
+from certify.ops.kinds import Nonlinear, Planes, Relaxation, with_spec_axis
+
+
+class McCormick(Relaxation):
+    """x y on a box: each plane mixes its two envelope planes, p * first + (1 - p) * second.
+
+    lower: yl x + xl y - xl yl  and  yu x + xu y - xu yu;  upper: yu x + xl y - xl yu  and  yl x + xu y - xu yl.
+    """
+
+    def __init__(self, x: tuple[Array, Array], y: tuple[Array, Array]) -> None:
+        """x, y: (lower, upper), [batch, *shape] each."""
+        self.xl, self.xu = map(with_spec_axis, x)
+        self.yl, self.yu = map(with_spec_axis, y)
+        self._gap = (x[1] - x[0]) * (y[1] - y[0]) / 2.0
+
+    def start(self) -> tuple[Array, ...]:
+        """Halfway between the two planes, the best fixed choice."""
+        half = namespace(self.xl).full_like(self.xl, 0.5)
+        return half, half
+
+    def planes(self, parameters: tuple[Array, ...]) -> Planes:
+        """Mixtures of the envelope planes."""
+        p, q = parameters
+        xl, xu, yl, yu = self.xl, self.xu, self.yl, self.yu
+        return Planes(
+            (p * yl + (1 - p) * yu, p * xl + (1 - p) * xu),
+            -p * xl * yl - (1 - p) * xu * yu,
+            (q * yu + (1 - q) * yl, q * xl + (1 - q) * xu),
+            -q * xl * yu - (1 - q) * xu * yl,
+        )
+
+    def gradient(self, parameters: tuple[Array, ...], weight: Array, xs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The difference of the two planes at xs."""
+        x, y = xs
+        xl, xu, yl, yu = self.xl, self.xu, self.yl, self.yu
+        lower = (yl - yu) * x + (xl - xu) * y - xl * yl + xu * yu
+        upper = (yu - yl) * x + (xl - xu) * y - xl * yu + xu * yl
+        return positive(weight) * lower, negative(weight) * upper
+
+    def gap(self) -> Array:
+        """Distance of the mixed planes at the middle of the box."""
+        return self._gap
+
+
+@dataclass(frozen=True)
+class Product(Nonlinear):
+    """x * y for two tensors of one shape."""
+
+    def forward(self, *xs: Array) -> Array:
+        """The product."""
+        return xs[0] * xs[1]
+
+    def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """(y, x) * grad."""
+        return grad * xs[1], grad * xs[0]
+
+    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Extremes over the four corners."""
+        (xl, xu), (yl, yu) = bounds
+        xp = namespace(xl)
+        corners = [xl * yl, xl * yu, xu * yl, xu * yu]
+        low, high = corners[0], corners[0]
+        for corner in corners[1:]:
+            low, high = xp.minimum(low, corner), xp.maximum(high, corner)
+        return low, high
+
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        """McCormick planes."""
+        return McCormick(*bounds)
+
+    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
+        """Wherever both factors vary."""
+        (xl, xu), (yl, yu) = bounds
+        return (xu > xl) & (yu > yl)

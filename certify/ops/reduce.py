@@ -1,0 +1,63 @@
+"""Sums and means over axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from certify.arrays import Array, namespace
+from certify.ops.kinds import Linear, Shape
+from certify.ops.layout import reshape
+from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+from certify.ops.scale import ScaleShift, expand_to
+
+
+@dataclass(frozen=True)
+class SumOver(Linear):
+    """The sum over `axes` (counted from the end, < 0), kept with length 1."""
+
+    axes: tuple[int, ...]
+
+    def linear(self, *xs: Array) -> Array:
+        """Sum."""
+        return namespace(xs[0]).sum(xs[0], axis=self.axes, keepdims=True)
+
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        """Repeat."""
+        return (expand_to(y, self.out_shape, self.in_shapes[0]),)
+
+
+def _reduce(node: NodeSpec, build: Builder, mean: bool) -> Value:
+    x = node.variable()
+    rank = len(x.shape)
+    axes = node.setting("axes", 1)
+    if axes is None or np.size(axes) == 0:
+        if node.attributes.get("noop_with_empty_axes", 0):
+            return x
+        axes = range(rank)
+    over = sorted(node.normal_axis(int(a), rank) for a in np.atleast_1d(axes))
+    kept: Shape = tuple(1 if i in over else n for i, n in enumerate(x.shape))
+    total = build.emit(SumOver((x.shape,), kept, tuple(a - rank for a in over)), x)
+    if mean:
+        count = int(np.prod([x.shape[a] for a in over], dtype=np.int64))
+        total = build.emit(ScaleShift.scalar(kept, 1.0 / count), total)
+    if node.attributes.get("keepdims", 1):
+        return total
+    return reshape(build, total, tuple(n for i, n in enumerate(x.shape) if i not in over))
+
+
+@register("ReduceSum", handled="linear",
+          examples=lambda: [Example([(2, 3, 4), np.array([1])]), Example([(2, 3)]),
+                            Example([(2, 3)], {"axes": [-1], "keepdims": 0}, opset=11)])  # fmt: skip
+def reduce_sum(node: NodeSpec, build: Builder) -> Value:
+    """ReduceSum."""
+    return _reduce(node, build, mean=False)
+
+
+@register("ReduceMean", handled="linear",
+          examples=lambda: [Example([(2, 3, 4)], {"axes": [1, 2]}, opset=13), Example([(2, 3)], {"keepdims": 0}),
+                            Example([(2, 3, 4), np.array([-1])], opset=18)])  # fmt: skip
+def reduce_mean(node: NodeSpec, build: Builder) -> Value:
+    """ReduceMean."""
+    return _reduce(node, build, mean=True)

@@ -1,0 +1,156 @@
+"""The registry of ONNX operators: name and version -> how a node becomes ops of ours.
+
+A translation gets a `NodeSpec` (plain Python values, no protobuf) and a `Builder`, emits one or more ops, and returns
+the value of each ONNX output. A new operator is one new file here with `@register(...)` and its examples, which the
+tests run against onnxruntime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from certify.errors import UnsupportedOp
+from certify.ops.kinds import Op, Shape
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that depends on the network's input."""
+
+    name: str
+    shape: Shape
+
+
+Operand = Value | np.ndarray | None
+
+
+class Builder(Protocol):
+    """Collects emitted ops into a network."""
+
+    def emit(self, op: Op, *inputs: Value) -> Value:
+        """Append an op applied to these values; returns its output."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One ONNX node: a constant input is an array, one that depends on the network's input is a `Value`, an omitted
+    optional one is None.
+    """
+
+    op_type: str
+    name: str
+    opset: int
+    inputs: tuple[Operand, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    n_outputs: int = 1
+
+    def unsupported(self, message: str, hint: str = "") -> UnsupportedOp:
+        """An error that names this node."""
+        return UnsupportedOp(self.op_type, self.name, message, hint)
+
+    def operand(self, position: int) -> Operand:
+        """The input at this position, None if absent."""
+        return self.inputs[position] if position < len(self.inputs) else None
+
+    def variable(self, position: int = 0) -> Value:
+        """The input at this position, which must depend on the network's input."""
+        operand = self.operand(position)
+        if not isinstance(operand, Value):
+            raise self.unsupported(f"input {position} must not be constant here")
+        return operand
+
+    def constant(self, position: int, default: Any = None) -> np.ndarray | Any:
+        """The constant input at this position, `default` if it is absent."""
+        operand = self.operand(position)
+        if isinstance(operand, Value):
+            raise self.unsupported(f"input {position} must be constant, but it depends on the network's input")
+        return default if operand is None else operand
+
+    def setting(self, name: str, position: int | None = None, default: Any = None) -> Any:
+        """An attribute that later opsets moved to the constant input at `position` (ints as a list, else as given)."""
+        if name in self.attributes:
+            return self.attributes[name]
+        if position is not None and self.operand(position) is not None:
+            array = np.asarray(self.constant(position))
+            return array.tolist()
+        return default
+
+    def axis(self, rank: int, default: int) -> int:
+        """The attribute `axis`, counted from the front and checked against the rank."""
+        return self.normal_axis(int(self.attributes.get("axis", default)), rank)
+
+    def normal_axis(self, axis: int, rank: int) -> int:
+        """`axis` counted from the front, checked against the rank."""
+        if not -rank <= axis < rank:
+            raise self.unsupported(f"axis {axis} is out of range for a tensor of rank {rank}")
+        return axis % rank
+
+
+@dataclass(frozen=True)
+class Example:
+    """One use of an operator for the tests: shapes of the variable inputs or constant arrays, and attributes."""
+
+    inputs: Sequence[Shape | np.ndarray]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    opset: int = 17
+    n_outputs: int = 1
+
+
+Translation = Callable[[NodeSpec, Builder], Value | tuple[Value, ...]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered operator: since which opset, how it is handled (for people), and examples."""
+
+    op_type: str
+    domain: str
+    since: int
+    handled: str
+    translate: Translation
+    examples: Callable[[], list[Example]]
+
+
+_entries: dict[tuple[str, str], list[Entry]] = {}
+
+
+def register(
+    op_type: str, *, handled: str, examples: Callable[[], list[Example]], since: int = 1, domain: str = ""
+) -> Callable[[Translation], Translation]:
+    """Register a translation for `op_type` from opset `since` on, until a later entry for it."""
+
+    def add(translate: Translation) -> Translation:
+        entries = _entries.setdefault((domain, op_type), [])
+        entries.append(Entry(op_type, domain, since, handled, translate, examples))
+        entries.sort(key=lambda entry: entry.since)
+        return translate
+
+    return add
+
+
+@cache
+def load_all() -> None:
+    """Import every file of this package, so that each registers its operators."""
+    package = importlib.import_module("certify.ops")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"certify.ops.{module.name}")
+
+
+def find(op_type: str, domain: str, opset: int) -> Entry | None:
+    """The entry for this operator at this opset, None if there is none."""
+    load_all()
+    fitting = [e for e in _entries.get(("" if domain == "ai.onnx" else domain, op_type), []) if e.since <= opset]
+    return fitting[-1] if fitting else None
+
+
+def all_entries() -> list[Entry]:
+    """Every registered operator, by name and version."""
+    load_all()
+    return [entry for key in sorted(_entries) for entry in _entries[key]]

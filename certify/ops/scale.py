@@ -1,0 +1,67 @@
+"""Multiplication and addition of constants element by element, with broadcasting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from certify.arrays import Array, namespace
+from certify.ops.kinds import Linear, Shape
+
+
+def sum_to(array: Array, out_shape: Shape, in_shape: Shape) -> Array:
+    """Adjoint of broadcasting: [*leading, *out_shape] -> [*leading, *in_shape]."""
+    if out_shape == in_shape:
+        return array
+    extra = len(out_shape) - len(in_shape)
+    padded = (1,) * extra + in_shape
+    first = array.ndim - len(out_shape)
+    axes = tuple(first + i for i, (n, m) in enumerate(zip(out_shape, padded, strict=True)) if m == 1 and n != 1)
+    if axes:
+        array = namespace(array).sum(array, axis=axes, keepdims=True)
+    return array.reshape(tuple(array.shape[:first]) + in_shape)
+
+
+def expand_to(array: Array, in_shape: Shape, out_shape: Shape) -> Array:
+    """Broadcasting: [*leading, *in_shape] -> [*leading, *out_shape]."""
+    if out_shape == in_shape:
+        return array
+    leading = tuple(array.shape[: array.ndim - len(in_shape)])
+    array = array.reshape(leading + (1,) * (len(out_shape) - len(in_shape)) + in_shape)
+    return namespace(array).broadcast_to(array, leading + out_shape)
+
+
+@dataclass(frozen=True)
+class ScaleShift(Linear):
+    """y = scale * x + shift; scale and shift are broadcastable to out_shape, and so is x."""
+
+    scale: np.ndarray
+    shift: np.ndarray | None = None
+
+    @classmethod
+    def scalar(cls, shape: Shape, scale: float, shift: float | None = None) -> ScaleShift:
+        """The same scale and shift for every element."""
+        return cls((shape,), shape, np.asarray([scale]), None if shift is None else np.asarray([shift]))
+
+    @classmethod
+    def broadcast(cls, shape: Shape, out_shape: Shape) -> ScaleShift:
+        """x repeated along the axes where out_shape is larger."""
+        return cls((shape,), out_shape, np.ones(1))
+
+    @property
+    def bias(self) -> Array | None:
+        """The shift."""
+        return self.shift
+
+    def linear(self, *xs: Array) -> Array:
+        """scale * x."""
+        return expand_to(xs[0], self.in_shapes[0], self.out_shape) * self.scale
+
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        """scale * y, summed over broadcast axes."""
+        return (sum_to(y * self.scale, self.out_shape, self.in_shapes[0]),)
+
+    def absolute(self) -> ScaleShift:
+        """|scale|, no shift."""
+        return ScaleShift(self.in_shapes, self.out_shape, abs(self.scale))
