@@ -1,0 +1,81 @@
+"""Projected gradient descent with restarts (Madry et al. 2018), steps taken by the sign of Adam's moments.
+
+Each restart chases one conjunction of the formula, so that an easy but impossible target does not draw all of them. The
+loss of a conjunction is the sum of its atoms' margins that are still positive (a hinge: what holds already is left
+alone). The gradient comes from the ops' adjoints, so dense networks are attacked without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from certify.arrays import to_numpy
+from certify.attack.candidate import Proposals, Target
+from certify.network.evaluate import gradient, values
+from certify.problem import clauses, worst_margin
+from certify.settings import Budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """restarts: per conjunction, within the two limits; steps; step: as a share of the box's width, decaying."""
+
+    restarts: int = 20
+    most_points: int = 512
+    floats: int = 2**22
+    steps: int = 50
+    step: float = 0.125
+    decay: float = 0.97
+    most_clauses: int = 64
+
+
+PLAN = Plan()
+
+
+def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan = PLAN) -> Proposals:
+    """One run over all conjunctions (a sample of them if there are too many), started at uniform points."""
+    goal = target.goal
+    wanted = list(islice(clauses(goal.formula, np.zeros(len(goal.atoms), dtype=bool)), plan.most_clauses))
+    if not wanted:
+        return
+    widest = sum(int(np.prod(shape)) for shape in target.network.shapes.values())
+    count = max(len(wanted), min(plan.restarts * len(wanted), plan.most_points, plan.floats // widest))
+    chased = np.arange(count) % len(wanted)
+    member = np.zeros((count, len(goal.atoms)), dtype=bool)
+    for point, clause in enumerate(chased):
+        member[point, list(wanted[clause])] = True
+    start = rng.uniform(goal.lower, goal.upper, size=(count, len(goal.lower)))
+    yield from descend(target, start, member, budget, plan)
+
+
+def descend(
+    target: Target, x: np.ndarray, member: np.ndarray, budget: Budget, plan: Plan = PLAN
+) -> Proposals:
+    """Descend from x [points, n_inputs], each point chasing the atoms of its row of `member` [points, atoms].
+
+    Yields the points at which the formula's margin is not positive on our graph, whenever there are some.
+    """
+    goal, network, put = target.goal, target.network, target.network.library.put
+    outputs, inputs, _ = target.problem.margin_rows(goal.atoms)
+    width = goal.upper - goal.lower
+    first, second = np.zeros_like(x), np.zeros_like(x)
+    for step in range(plan.steps + 1):
+        found = values(network, put(x))
+        margins = target.problem.margins(x, to_numpy(found[network.output]).astype(np.float64), goal.atoms)
+        unsafe = worst_margin(goal.formula, margins) <= 0.0
+        if unsafe.any():
+            yield x[unsafe]
+        if step == plan.steps or budget.expired():
+            return
+        # Margins just below zero are pushed on, since the deployed model computes in float32.
+        pull = (member & (margins > -1e-5 * (1.0 + abs(target.problem.atoms.rhs[goal.atoms])))).astype(np.float64)
+        grad = to_numpy(gradient(network, found, put(pull @ outputs)))
+        if inputs is not None:
+            grad = grad + pull @ inputs
+        first = 0.9 * first + 0.1 * grad
+        second = 0.999 * second + 0.001 * grad * grad
+        direction = np.sign(first / (np.sqrt(second) + 1e-30))
+        x = np.clip(x - plan.step * plan.decay**step * width * direction, goal.lower, goal.upper)

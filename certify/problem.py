@@ -1,0 +1,145 @@
+"""A problem: one network and the unsafe set, agreed on shapes and names; what every method and the search work on.
+
+    sat  iff  for some goal, some x in its box makes the goal's formula over  margin(x) <= 0  true
+
+where atom i's margin is  outputs[i] . N(x) + inputs[i] . x - rhs[i].  Refuting needs lower bounds of margins only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from certify.arrays import Array
+from certify.errors import ShapeMismatch
+from certify.network.graph import Network
+from certify.network.read_onnx import Model
+from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region, atoms_of
+from certify.query.normal_form import UnsafeSet, lower
+from certify.query.syntax import Query
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One region, ready to be worked on: its box, the atoms its formula mentions, the formula over their positions."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    atoms: np.ndarray
+    formula: Formula
+
+    @cached_property
+    def required(self) -> np.ndarray:
+        """Positions of atoms that every unsafe point satisfies."""
+        return np.array(sorted(set(_required(self.formula))), dtype=int)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network, the unsafe set over its flat inputs and outputs, and the files both came from."""
+
+    network: Network
+    unsafe: UnsafeSet
+    model: Model | None = None
+    query: Query | None = None
+
+    @property
+    def atoms(self) -> Atoms:
+        """The linear atoms of all goals."""
+        return self.unsafe.atoms
+
+    def goals(self) -> Iterator[Goal]:
+        """The regions, one after the other, as they are multiplied out."""
+        for region in self.unsafe.regions:
+            yield goal_of(region)
+
+    def margin_rows(self, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """(coefficients of outputs, of inputs or None, offset) of the margins of these atoms; -1 stands for no atom.
+
+        A row without atom is constant -1, so that it never counts as refuted.
+        """
+        absent = atoms < 0
+        outputs = np.where(absent[..., None], 0.0, self.atoms.outputs[atoms])
+        offset = np.where(absent, -1.0, -self.atoms.rhs[atoms])
+        if self.atoms.inputs is None or not self.atoms.inputs[atoms].any():
+            return outputs, None, offset
+        return outputs, np.where(absent[..., None], 0.0, self.atoms.inputs[atoms]), offset
+
+    def margins(self, x: np.ndarray, y: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+        """Margins [points, atoms] at concrete inputs [points, n_inputs] and outputs [points, n_outputs]."""
+        outputs, inputs, offset = self.margin_rows(atoms)
+        found = y @ outputs.T + offset
+        return found if inputs is None else found + x @ inputs.T
+
+
+def pose(model: Model, query: Query) -> Problem:
+    """The problem that a model and a query pose together. Raises ShapeMismatch where they do not fit."""
+    network = model.network
+    for kind, tensors, specs in (("input", query.inputs, network.inputs), ("output", query.outputs, network.outputs)):
+        declared, actual = sum(t.size for t in tensors), sum(s.size for s in specs)
+        if declared != actual:
+            shapes = ", ".join(f"{s.name} {list(s.shape)}" for s in specs)
+            message = f"{query.file} declares {declared} {kind}s, but {model.path} has {actual} ({shapes})"
+            raise ShapeMismatch(message, "is this specification meant for another model?")
+    return Problem(network, lower(query), model, query)
+
+
+def goal_of(region: Region) -> Goal:
+    """A region with its atoms numbered by position."""
+    atoms = sorted(set(atoms_of(region.formula)))
+    place = {atom: position for position, atom in enumerate(atoms)}
+    return Goal(region.lower, region.upper, np.array(atoms, dtype=int), _renumber(region.formula, place))
+
+
+def _renumber(formula: Formula, place: dict[int, int]) -> Formula:
+    if isinstance(formula, int):
+        return place[formula]
+    return type(formula)(tuple(_renumber(part, place) for part in formula.parts))
+
+
+def _required(formula: Formula) -> Iterable[int]:
+    if isinstance(formula, int):
+        yield formula
+    elif isinstance(formula, AllOf) or len(formula.parts) == 1:
+        for part in formula.parts:
+            yield from _required(part)
+
+
+def worst_margin(formula: Formula, margins: Array) -> Array:
+    """The formula's own margin, [points], from those of its atoms, [points, atoms]: it can hold only where <= 0.
+
+    Monotone in every atom's margin, so lower bounds give a lower bound, and a positive one refutes the formula.
+    """
+    if isinstance(formula, int):
+        return margins[:, formula]
+    if not formula.parts:
+        return np.full(len(margins), -np.inf if isinstance(formula, AllOf) else np.inf)
+    pick = np.maximum if isinstance(formula, AllOf) else np.minimum
+    leaves = [part for part in formula.parts if isinstance(part, int)]
+    found = [worst_margin(part, margins) for part in formula.parts if not isinstance(part, int)]
+    if leaves:
+        found.append(pick.reduce(margins[:, leaves], axis=1))
+    return pick.reduce(found)
+
+
+def clauses(formula: Formula, refuted: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """The conjunctions of atoms that make the formula true, one at a time; those with a refuted atom are left out.
+
+    refuted: [atoms] mask. The product is walked lazily, so that a consumer can stop at any number.
+    """
+    if isinstance(formula, int):
+        if not refuted[formula]:
+            yield (formula,)
+    elif isinstance(formula, AnyOf):
+        for part in formula.parts:
+            yield from clauses(part, refuted)
+    elif not formula.parts:
+        yield ()
+    else:
+        first, rest = formula.parts[0], AllOf(formula.parts[1:])
+        for clause in clauses(first, refuted):
+            for other in clauses(rest, refuted):
+                yield tuple(dict.fromkeys(clause + other))

@@ -1,0 +1,127 @@
+"""Branch and bound over batches of subproblems. What a subproblem is, and how it is bounded and cut, is the brancher's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from certify.errors import NumericalError
+from certify.search.domain import Domains
+from certify.search.frontier import Frontier
+from certify.search.tree import SearchTree
+from certify.settings import Budget
+
+
+@dataclass
+class Bounded:
+    """Domains after bounding. domains: with new bounds; closed: [batch] mask of those refuted; points: [k, n_inputs]
+    inputs worth a try; detail: whatever the brancher needs to cut the open ones.
+    """
+
+    domains: Domains
+    closed: np.ndarray
+    points: np.ndarray
+    detail: Any = None
+
+
+class Brancher(Protocol):
+    """One way to divide the problem."""
+
+    tree: SearchTree
+
+    def roots(self) -> Domains:
+        """The domains to start from; together they cover everything that is to be refuted."""
+
+    def bound(self, domains: Domains, budget: Budget) -> Bounded:
+        """Bound a batch and record its closed leaves in the tree."""
+
+    def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
+        """Children of the open domains (recorded in the tree), and a mask of open domains that cannot be cut."""
+
+    def batch_size(self, limit: int | None) -> int:
+        """How many domains to bound at once."""
+
+
+@dataclass
+class Progress:
+    """Where a search stands; read by whoever watches (progress line, signal handlers)."""
+
+    domains: int = 0
+    open: int = 0
+    leaves: int = 0
+    bound: float = float("-inf")
+    abandoned: int = 0
+    batches: int = 0
+    largest_batch: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """closed: everything was refuted. bound: lower bound of the formula's margin over what was not (or was) refuted.
+
+    `finished` is False where the budget ended the search. witness: whatever `accept` returned.
+    """
+
+    closed: bool
+    finished: bool
+    bound: float
+    witness: Any = None
+
+
+Accept = Callable[[np.ndarray], Any]
+
+
+def branch_and_bound(
+    brancher: Brancher, budget: Budget, accept: Accept, progress: Progress, memory: int | None = None
+) -> Outcome:
+    """Search until everything is refuted, `accept` takes one of the points proposed, or the budget ends.
+
+    accept(points) returns a witness or None. A batch that runs out of memory is halved and tried again; one whose
+    bounds break down numerically is set aside, which leaves the answer open.
+    """
+    frontier = Frontier()
+    frontier.push(brancher.roots())
+    size = brancher.batch_size(memory)
+    abandoned_bound = best_closed = float("inf")
+    while len(frontier):
+        if budget.expired():
+            return Outcome(False, False, min(frontier.bound(), abandoned_bound))
+        batch = frontier.pop(size)
+        progress.bound = min(frontier.bound(), float(batch.bound.min()), abandoned_bound)
+        try:
+            bounded = brancher.bound(batch, budget)
+        except MemoryError:
+            if len(batch) == 1:
+                raise
+            size = max(1, len(batch) // 2)
+            progress.notes.append(f"out of memory: batches halved to {size}")
+            frontier.push(batch)
+            continue
+        except (NumericalError, FloatingPointError) as error:
+            progress.abandoned += len(batch)
+            progress.notes.append(str(error))
+            abandoned_bound = min(abandoned_bound, float(batch.bound.min()))
+            continue
+        progress.batches += 1
+        progress.domains += len(batch)
+        progress.largest_batch = max(progress.largest_batch, len(batch))
+        progress.leaves += int(bounded.closed.sum())
+        best_closed = min(best_closed, float(bounded.domains.bound[bounded.closed].min(initial=np.inf)))
+        if len(bounded.points):
+            witness = accept(bounded.points)
+            if witness is not None:
+                return Outcome(False, True, float("-inf"), witness)
+        if not bounded.closed.all():
+            children, stuck = brancher.cut(bounded)
+            frontier.push(children)
+            if stuck.any():
+                progress.abandoned += int(stuck.sum())
+                abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min()))
+        progress.open = len(frontier)
+    closed = progress.abandoned == 0
+    progress.bound = best_closed if closed else abandoned_bound
+    return Outcome(closed, True, progress.bound)

@@ -1,0 +1,226 @@
+"""Branching on the input: boxes are halved, each is bounded afresh by CROWN. For problems where few inputs vary.
+
+Bounds of hidden values are inherited from the parent box, so that neurons found stable stay so and drop out of the
+matrices; the unsafe side of the margin rows clips the box before it is cut (Clip-and-Verify, Chen et al. 2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from certify.arrays import to_numpy
+from certify.bounds.backward import Rows, Walk, backward
+from certify.bounds.intermediate import Relaxed, intermediate_bounds
+from certify.bounds.interval import Interval
+from certify.bounds.linear_form import LinearForm
+from certify.network.graph import INPUT, Network
+from certify.network.passes.drop_dead_neurons import drop_dead_neurons
+from certify.problem import Goal, Problem, worst_margin
+from certify.search.branch_and_bound import Bounded
+from certify.search.domain import Domains
+from certify.search.pick.input_gap import input_gap
+from certify.search.tree import Clip, InputCut, Leaves, SearchTree
+from certify.settings import Budget
+
+# Floats one batch may hold per value and row; keeps the arrays of a walk within the cache of one core.
+BATCH_FLOATS = 2**18
+LARGEST_BATCH = 1024
+
+
+@dataclass
+class Detail:
+    """What cutting needs: the relaxations, the forms of hidden values and rows, and which rows were bounded."""
+
+    relaxed: Relaxed
+    forms: dict[str, tuple[np.ndarray, LinearForm]]
+    walk: Walk
+    rows: np.ndarray
+
+
+class InputSplit:
+    """A `Brancher` that halves boxes. Tasks are the goals; all goals' rows are padded to one number."""
+
+    def __init__(self, problem: Problem, goals: list[Goal], network: Network, tree_bytes: int) -> None:
+        """network: the problem's network in the array library to work in."""
+        self.problem, self.goals, self.network = problem, goals, network
+        self.tree = SearchTree(np.arange(len(goals)), tree_bytes)
+        width = max(len(goal.atoms) for goal in goals)
+        self.atoms = np.full((len(goals), width), -1)
+        for number, goal in enumerate(goals):
+            self.atoms[number, : len(goal.atoms)] = goal.atoms
+
+    def roots(self) -> Domains:
+        """One domain per goal."""
+        count = len(self.goals)
+        return Domains(
+            np.stack([goal.lower for goal in self.goals]),
+            np.stack([goal.upper for goal in self.goals]),
+            np.arange(count),
+            np.arange(count),
+            np.zeros(count, dtype=int),
+            np.full(self.atoms.shape, -np.inf),
+            np.full(count, -np.inf),
+        )
+
+    def batch_size(self, limit: int | None) -> int:
+        """As many as keep one walk's arrays small."""
+        sizes = [int(np.prod(shape)) for shape in self.network.shapes.values()]
+        rows = max([self.atoms.shape[1], *(int(np.prod(self.network.shapes[n])) for n in self.network.relaxed_inputs)])
+        per_domain = max(sizes) * rows
+        stored = 16 * sum(int(np.prod(self.network.shapes[n])) for n in self.network.relaxed_inputs)
+        size = max(1, min(LARGEST_BATCH, BATCH_FLOATS * 4 // max(1, per_domain)))
+        if limit is not None:
+            size = max(1, min(size, limit // max(1, 64 * stored)))
+        return max(size, 8) if per_domain < 2**22 else size
+
+    def bound(self, domains: Domains, budget: Budget) -> Bounded:
+        """Fresh CROWN on every box, the inherited bounds helping; only rows still needed somewhere are bounded."""
+        put = self.network.library.put
+        box = Interval(put(domains.lower), put(domains.upper))
+        network, kept = self._shrink(domains)
+        forms: dict[str, tuple[np.ndarray, LinearForm]] = {}
+        known = {name: _columns(interval, kept.get(name)) for name, interval in domains.hidden.items()}
+        relaxed = intermediate_bounds(network, box, known=known or None, forms=forms)
+        needed = np.flatnonzero((~(domains.margins > 0.0)).any(axis=0))
+        walk = backward(network, self._rows(domains.task, needed), relaxed.planes, keep=True)
+        found = np.full(domains.margins.shape, -np.inf)
+        found[:, needed] = walk.form.lower(box) - walk.form.rounding(box)
+        margins = np.fmax(domains.margins, found)
+        bound = self._formula_bounds(domains.task, margins)
+        closed = bound > 0.0
+        hidden = {name: _merge(domains.hidden.get(name), relaxed.intervals[name], kept.get(name))
+                  for name in relaxed.intervals}  # fmt: skip
+        domains = replace(domains, margins=margins, bound=np.fmax(domains.bound, bound), hidden=hidden)
+        self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
+        points = walk.form.minimiser(box)[~closed].reshape(-1, self.network.n_inputs) if not closed.all() else (
+            np.empty((0, self.network.n_inputs))
+        )
+        return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
+
+    def _shrink(self, domains: Domains) -> tuple[Network, dict[str, np.ndarray]]:
+        """The network without neurons that are known dead on every box of the batch."""
+        if not domains.hidden:
+            return self.network, {}
+        alive = {name: (i.upper > 0.0).any(axis=0).reshape(-1) for name, i in domains.hidden.items()}
+        return drop_dead_neurons(self.network, alive)
+
+    def _rows(self, task: np.ndarray, needed: np.ndarray) -> Rows:
+        """The margins' rows of each domain's goal; one shared batch entry where all domains have the same goal."""
+        put = self.network.library.put
+        atoms = self.atoms[task[:1] if (task == task[0]).all() else task][:, needed]
+        outputs, inputs, offset = self.problem.margin_rows(atoms)
+        coefficients = {self.network.output: put(outputs)}
+        if inputs is not None:
+            coefficients[INPUT] = put(inputs)
+        return Rows(coefficients, put(offset))
+
+    def _formula_bounds(self, task: np.ndarray, margins: np.ndarray) -> np.ndarray:
+        """The formula's bound for each domain."""
+        bound = np.empty(len(task))
+        for number in np.unique(task):
+            mine = task == number
+            bound[mine] = worst_margin(self.goals[number].formula, margins[mine])
+        return bound
+
+    def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
+        """Clip the open boxes, then halve each along the input that the relaxation errors come from."""
+        detail: Detail = bounded.detail
+        open_ = np.flatnonzero(~bounded.closed)
+        stuck = np.zeros(len(bounded.closed), dtype=bool)
+        scores = input_gap(detail.relaxed, detail.forms, detail.walk, ~(bounded.domains.margins[:, detail.rows] > 0.0))
+        domains = bounded.domains.select(open_)
+        lower, upper, empty = self._clip(domains, detail, open_)
+        self._record_clip(domains, lower, upper, empty)
+        domains = replace(domains, lower=np.where(empty[:, None], domains.lower, lower),
+                          upper=np.where(empty[:, None], domains.upper, upper))  # fmt: skip
+        domains, scores, open_ = domains.select(~empty), scores[open_][~empty], open_[~empty]
+        axis, point, possible = _place(domains, scores)
+        stuck[open_[~possible]] = True
+        domains, axis, point = domains.select(possible), axis[possible], point[possible]
+        return self._halve(domains, axis, point), stuck
+
+    def _halve(self, domains: Domains, axis: np.ndarray, point: np.ndarray) -> Domains:
+        count = len(domains)
+        numbers = self.tree.new_children(count)
+        self.tree.add(InputCut(domains.node, axis, point, numbers))
+        twice = domains.select(np.repeat(np.arange(count), 2))
+        lower, upper = twice.lower.copy(), twice.upper.copy()
+        upper[np.arange(0, 2 * count, 2), axis] = point
+        lower[np.arange(1, 2 * count, 2), axis] = point
+        return replace(twice, lower=lower, upper=upper, node=numbers.reshape(-1), depth=twice.depth + 1)
+
+    def _clip(
+        self, domains: Domains, detail: Detail, open_: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each box without what a row proves safe, for rows that every unsafe point must satisfy: (lower, upper, empty).
+
+        Unsafe x have  a . x + b <= 0  for each such row, so x_j is bounded by what the others leave at their best.
+        """
+        lower, upper = domains.lower.copy(), domains.upper.copy()
+        coefficient, offset = map(to_numpy, detail.walk.form)
+        place = {row: i for i, row in enumerate(detail.rows.tolist())}
+        for number in np.unique(domains.task):
+            required = [r for r in self.goals[number].required.tolist() if r in place]
+            if len(required) < 2:
+                continue
+            mine = np.flatnonzero(domains.task == number)
+            source = open_[mine] if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
+            for row in required:
+                a, b = coefficient[source, place[row]], offset[source, place[row]]
+                clip_box(lower, upper, mine, a, b)
+        empty = (lower > upper).any(axis=1)
+        return lower, upper, empty
+
+    def _record_clip(self, domains: Domains, lower: np.ndarray, upper: np.ndarray, empty: np.ndarray) -> None:
+        shrunk = ((lower > domains.lower) | (upper < domains.upper)).any(axis=1)
+        if shrunk.any():
+            self.tree.add(Clip(domains.node[shrunk], lower[shrunk], upper[shrunk]))
+        if empty.any():
+            self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
+
+
+def clip_box(lower: np.ndarray, upper: np.ndarray, index: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """Shrink boxes `index` in place to a superset of { x : a . x + b <= 0 }. a: [len(index), n]; b: [len(index)].
+
+    Everything is rounded outward by a share of the terms' magnitude, as in `LinearForm.rounding`.
+    """
+    low, high = lower[index], upper[index]
+    least = np.where(a >= 0.0, a * low, a * high)
+    magnitude = np.maximum(abs(a * low), abs(a * high)).sum(axis=1) + abs(b)
+    room = -(least.sum(axis=1) + b - 2.0**-36 * magnitude)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = (room[:, None] + least) / a
+    slack = 2.0**-36 * np.maximum(abs(low), abs(high))
+    upper[index] = np.where(a > 0.0, np.fmin(high, limit + slack), high)
+    lower[index] = np.where(a < 0.0, np.fmax(low, limit - slack), low)
+
+
+def _place(domains: Domains, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(axis, point, possible): where to halve each box; impossible where no axis has room for a point in between."""
+    middle = domains.lower + (domains.upper - domains.lower) / 2.0
+    room = (domains.lower < middle) & (middle < domains.upper)
+    width = domains.upper - domains.lower
+    scores = np.where(np.isfinite(scores), scores, 0.0)
+    flat = ~(np.where(room, scores, 0.0) > 0.0).any(axis=1)
+    ranked = np.where(room, np.where(flat[:, None], width, scores), -1.0)
+    axis = ranked.argmax(axis=1)
+    every = np.arange(len(domains))
+    return axis, middle[every, axis], room[every, axis]
+
+
+def _columns(interval: Interval, index: np.ndarray | None) -> Interval:
+    """The kept elements of a hidden value's bounds."""
+    if index is None:
+        return interval
+    return Interval(interval.lower[..., index], interval.upper[..., index])
+
+
+def _merge(before: Interval | None, now: Interval, index: np.ndarray | None) -> Interval:
+    """Bounds of the whole value: the inherited ones where elements were left out."""
+    if index is None or before is None:
+        return now
+    lower, upper = before.lower.copy(), before.upper.copy()
+    lower[..., index], upper[..., index] = now.lower, now.upper
+    return Interval(lower, upper)

@@ -1,0 +1,45 @@
+"""Settings: frozen, passed as arguments, no module state."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may use. deadline: on the clock of time.monotonic, in seconds; memory: bytes, None for no limit."""
+
+    deadline: float
+    memory: int | None = None
+
+    @classmethod
+    def starting_now(cls, seconds: float, memory: int | None = None) -> Budget:
+        """A budget of so many seconds from now."""
+        return cls(time.monotonic() + seconds, memory)
+
+    def remaining(self) -> float:
+        """Seconds left, not below zero."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def expired(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self.deadline
+
+    def share(self, fraction: float, at_most: float = float("inf")) -> Budget:
+        """A budget that ends after this fraction of the remaining time, or after so many seconds if that is sooner."""
+        return Budget(time.monotonic() + min(self.remaining() * fraction, at_most), self.memory)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: the same for every backend. Nothing here needs tuning for a problem."""
+
+    backend: str = "native"
+    device: Device = "auto"
+    seed: int = 0
+    attack: bool = True
+    strict: bool = False
