@@ -24,11 +24,12 @@ ORDER = ("random", "corners", "pgd")
 
 @dataclass(frozen=True)
 class Target:
-    """One goal to attack, on one network (in the array library to work in)."""
+    """One goal to attack, on one network (in the array library to work in). refuted: mask of atoms that cannot hold."""
 
     problem: Problem
     goal: Goal
     network: Network
+    refuted: np.ndarray | None = None
 
     def worst(self, x: np.ndarray) -> np.ndarray:
         """The formula's margin, [points], at inputs [points, n_inputs]: unsafe where <= 0."""

@@ -158,7 +158,7 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
         coefficient = library.put(one_hot.reshape(len(index), *network.shapes[name]))
         return Rows({name: _both_signs(coefficient)}, library.put(np.zeros((1, 2 * len(index)))))
     coefficients: dict[str, Array] = {}
-    for source, part in zip(node.inputs, node.op.rows(index), strict=True):
+    for source, part in zip(node.inputs, node.op.rows(index, library), strict=True):
         coefficients[source] = coefficients[source] + part if source in coefficients else part
     bias = node.op.bias
     if bias is None:

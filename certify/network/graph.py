@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from certify.arrays import NUMPY, Library
-from certify.ops.kinds import Linear, Nonlinear, Op, Shape
+from certify.ops.kinds import Nonlinear, Op, Shape
 from certify.ops.registry import Value
 
-INPUT = "input"
+# Names of our own start with "@", so that they cannot meet an ONNX tensor name (which other values keep).
+INPUT = "@input"
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,13 @@ class GraphBuilder:
     def emit(self, op: Op, *inputs: Value) -> Value:
         """Append a node."""
         assert tuple(v.shape for v in inputs) == op.in_shapes, (op, inputs)
-        name = f"{len(self.nodes)}:{type(op).__name__}"
+        name = f"@{len(self.nodes)}:{type(op).__name__}"
         self.nodes.append(Node(name, op, tuple(v.name for v in inputs), self.source))
         return Value(name, tuple(int(n) for n in op.out_shape))
 
-
-def is_linear(node: Node) -> bool:
-    """Whether the node's op is linear."""
-    return isinstance(node.op, Linear)
+    def rename_last(self, value: Value, name: str) -> Value:
+        """The value under its ONNX tensor name, if the newest node computes it."""
+        if not self.nodes or self.nodes[-1].name != value.name or not value.name.startswith("@"):
+            return value
+        self.nodes[-1] = replace(self.nodes[-1], name=name)
+        return replace(value, name=name)

@@ -6,7 +6,6 @@ is folded away, by the reference implementation that ships with onnx.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from certify.errors import InputError, ModelError, UnsupportedOp
+from certify.files import read_bytes, resolve
 from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
 from certify.network.passes import simplify
-from certify.ops.layout import reshape
+from certify.ops.layout import FLOAT_TYPES, reshape
 from certify.ops.registry import NodeSpec, Operand, Value, find
 from certify.ops.select import concat, take
 
@@ -45,11 +45,46 @@ def load_model(path: str | Path) -> Model:
 
     Raises ModelError for a file that is missing, damaged or has NaN weights, UnsupportedOp for what cannot be bounded.
     """
-    path = Path(path)
+    path = resolve(path)
     proto, sha256 = read_proto(path)
     reader = GraphReader(proto, path)
     network = reader.read()
     return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a model file consists of, whether or not it can be bounded. operators: (name, count, how it is handled)."""
+
+    opset: int
+    n_parameters: int
+    tensors: list[str]
+    operators: list[tuple[str, int, str]]
+
+
+def describe(path: str | Path) -> Sheet:
+    """Look at a model file without translating it."""
+    path = resolve(path)
+    proto, _ = read_proto(path)
+    opset = GraphReader(proto, path).opset
+    sizes = [int(np.prod(t.dims, dtype=np.int64)) for t in proto.graph.initializer if t.data_type in FLOAT_TYPES]
+    weights = {t.name for t in proto.graph.initializer}
+    inputs = [f"input {_signature(i)}" for i in proto.graph.input if i.name not in weights]
+    counts = Counter((node.domain, node.op_type) for node in proto.graph.node)
+    operators = []
+    for (domain, name), count in sorted(counts.items()):
+        entry = find(name, domain, opset)
+        handled = "constant" if name in FOLDED else "NOT SUPPORTED unless constant" if entry is None else entry.handled
+        operators.append((name, count, handled))
+    return Sheet(opset, sum(sizes), inputs + [f"output {_signature(o)}" for o in proto.graph.output], operators)
+
+
+FOLDED = {"Constant", "Shape", "Size", "ConstantOfShape", "Range"}
+
+
+def _signature(info: onnx.ValueInfoProto) -> str:
+    dims = [d.dim_param or str(d.dim_value) for d in info.type.tensor_type.shape.dim]
+    return f"{info.name} [{', '.join(dims)}]"
 
 
 def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
@@ -71,22 +106,6 @@ def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
             hint = "keep the external data file beside the model"
             raise ModelError(f"{path}: external data cannot be read: {error}", hint) from error
     return proto, hashlib.sha256(data).hexdigest()
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes, decompressed if it ends in .gz; `model.onnx` is found as `model.onnx.gz` too."""
-    if not path.exists() and path.with_name(path.name + ".gz").exists():
-        path = path.with_name(path.name + ".gz")
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file") from error
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from error
-    if not data:
-        raise ModelError(f"{path}: the file is empty", "export or download the file again")
-    return data
 
 
 @dataclass
@@ -199,7 +218,7 @@ class GraphReader:
             results = self._translate(spec, node.domain)
         for name, value in zip(node.output, results, strict=False):
             if name:
-                self.known[name] = value
+                self.known[name] = self.build.rename_last(value, name) if isinstance(value, Value) else value
 
     def _fold(self, spec: NodeSpec, node: onnx.NodeProto) -> tuple[Operand, ...] | None:
         """The node's outputs if they do not depend on the network's input, else None."""

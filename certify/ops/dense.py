@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from certify.arrays import Array
+from certify.arrays import Array, Library
 from certify.ops.kinds import Linear
 from certify.ops.layout import permute, reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
@@ -36,10 +36,10 @@ class Dense(Linear):
         """|W|."""
         return Dense(self.in_shapes, self.out_shape, abs(self.weight))
 
-    def rows(self, index: np.ndarray) -> tuple[Array, ...]:
+    def rows(self, index: np.ndarray, library: Library) -> tuple[Array, ...]:
         """Rows of W; for several positions per feature, the general way."""
         if int(np.prod(self.out_shape)) != self.out_shape[-1]:
-            return super().rows(index)
+            return super().rows(index, library)
         return (self.weight[index].reshape(len(index), *self.in_shapes[0]),)
 
     @staticmethod

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from certify.arrays import Array, Library, namespace
+from certify.arrays import Array, Library
 
 Shape = tuple[int, ...]
 
@@ -70,20 +70,11 @@ class Linear(Op):
         """`absolute()`, computed once."""
         return self.absolute()
 
-    def rows(self, index: np.ndarray) -> tuple[Array, ...]:
-        """The rows A_i[index] for flat output elements `index` [rows]: [rows, *in_shape] each."""
-        like = self.rows_like()
+    def rows(self, index: np.ndarray, library: Library) -> tuple[Array, ...]:
+        """The rows A_i[index] for flat output elements `index` [rows]: [rows, *in_shape] each, in `library`."""
         one_hot = np.zeros((len(index), int(np.prod(self.out_shape))))
         one_hot[np.arange(len(index)), index] = 1.0
-        return self.adjoint(like.put(one_hot.reshape(len(index), *self.out_shape)))
-
-    def rows_like(self) -> Library:
-        """Where this op's parameters live; numpy float64 for an op without any."""
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if hasattr(value, "dtype") and "float" in str(value.dtype):
-                return library_of(value)
-        return Library()
+        return self.adjoint(library.put(one_hot.reshape(len(index), *self.out_shape)))
 
     def forward(self, *xs: Array) -> Array:
         """`linear(xs)` plus the bias."""
@@ -93,13 +84,6 @@ class Linear(Op):
     def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
         """The adjoint: a linear op's gradient does not depend on where."""
         return self.adjoint(grad)
-
-
-def library_of(array: Array) -> Library:
-    """The library an array lives in."""
-    if isinstance(array, np.ndarray):
-        return Library("numpy", "float32" if array.dtype == np.float32 else "float64")
-    return Library("torch", "float32" if "32" in str(array.dtype) else "float64", str(array.device))
 
 
 @dataclass(frozen=True)

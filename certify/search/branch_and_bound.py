@@ -49,6 +49,7 @@ class Brancher(Protocol):
 class Progress:
     """Where a search stands; read by whoever watches (progress line, signal handlers)."""
 
+    stage: str = ""
     domains: int = 0
     open: int = 0
     leaves: int = 0
@@ -75,9 +76,7 @@ class Outcome:
 Accept = Callable[[np.ndarray], Any]
 
 
-def branch_and_bound(
-    brancher: Brancher, budget: Budget, accept: Accept, progress: Progress, memory: int | None = None
-) -> Outcome:
+def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progress: Progress) -> Outcome:
     """Search until everything is refuted, `accept` takes one of the points proposed, or the budget ends.
 
     accept(points) returns a witness or None. A batch that runs out of memory is halved and tried again; one whose
@@ -85,7 +84,7 @@ def branch_and_bound(
     """
     frontier = Frontier()
     frontier.push(brancher.roots())
-    size = brancher.batch_size(memory)
+    size = brancher.batch_size(budget.memory)
     abandoned_bound = best_closed = float("inf")
     while len(frontier):
         if budget.expired():

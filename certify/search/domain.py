@@ -51,6 +51,12 @@ class Domains:
         index = np.flatnonzero(index) if index.dtype == bool else index
         return _map(lambda arrays: arrays[0][index], [self])
 
+    def replace_at(self, index: np.ndarray, other: Domains) -> Domains:
+        """These domains with those at `index` taken from `other`."""
+        place = np.arange(len(self))
+        place[index] = len(self) + np.arange(len(index))
+        return concatenate([self, other]).select(place)
+
 
 def concatenate(parts: Sequence[Domains]) -> Domains:
     """The domains of all parts in order; all carry the same keys."""

@@ -38,10 +38,11 @@ class TooManyClauses(Exception):
 
 @dataclass
 class Detail:
-    """What cutting needs."""
+    """The best split of each domain: number of the node among the nonlinear ones, flat element, score (0: none)."""
 
-    relaxed: Relaxed
-    found: Optimised
+    number: np.ndarray
+    element: np.ndarray
+    score: np.ndarray
 
 
 class ReluSplit:
@@ -88,18 +89,41 @@ class ReluSplit:
         return size
 
     def bound(self, domains: Domains, budget: Budget) -> Bounded:
-        """Optimise slopes and multipliers from where the parent ended; a domain closes when one of its rows does."""
+        """Optimise slopes and multipliers from where the parent ended; a domain closes when one of its rows does.
+
+        Where no split is left that the bound would feel, the ascent itself has to go further: a long one follows.
+        """
+        domains, closed, detail, points = self._ascend(domains, ASCENT, budget)
+        idle = np.flatnonzero(~closed & ~(detail.score > 0.0))
+        if len(idle) and not budget.expired():
+            again, closed_now, more, _ = self._ascend(domains.select(idle), LAST_ASCENT, budget)
+            domains = domains.replace_at(idle, again)
+            closed[idle] = closed_now
+            detail.number[idle], detail.element[idle], detail.score[idle] = more.number, more.element, more.score
+        return Bounded(domains, closed, points, detail)
+
+    def _ascend(
+        self, domains: Domains, ascent: Ascent, budget: Budget
+    ) -> tuple[Domains, np.ndarray, Detail, np.ndarray]:
+        """(domains with new bounds and parameters, mask of closed ones, the best splits, points worth a try)."""
         relaxed = self._relaxed(domains)
-        library = self.network.library
-        splits = {
-            value: Split(library.put(signs.astype(np.float64)))
-            for value, signs in domains.signs.items()
-            if signs.any()
-        }
-        found = self._ascend(relaxed, domains, splits, budget)
+        put = self.network.library.put
+        splits = {v: Split(put(signs.astype(np.float64))) for v, signs in domains.signs.items() if signs.any()}
+        found = optimise(
+            relaxed,
+            self._rows(domains.task),
+            ascent,
+            slopes={n: tuple(put(s) for s in parts) for n, parts in domains.slopes.items()} or None,
+            splits=splits,
+            multipliers={v: put(m) for v, m in domains.multipliers.items() if v in splits},
+            settle=lambda lower, rounding: (lower > rounding).any(axis=1),
+            expired=budget.expired,
+        )
         margins = np.fmax(domains.margins, to_numpy(found.lower))
-        closed = to_numpy(found.settled)
+        closed = to_numpy(found.settled).copy()
         self._record_leaves(domains, closed, margins, found)
+        detail = Detail(*relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0))
+        points = to_numpy(found.form.minimiser(relaxed.box))[~closed].reshape(-1, self.network.n_inputs)
         keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
         slopes = {name: tuple(keep(s) for s in parts) for name, parts in found.slopes.items()}
         multipliers = {value: keep(m) for value, m in found.multipliers.items()}
@@ -108,22 +132,7 @@ class ReluSplit:
                 multipliers[value] = np.zeros((len(domains), self.width, *self.network.shapes[value]), np.float32)
         bound = np.fmax(domains.bound, margins.max(axis=1))
         domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers)
-        points = to_numpy(found.form.minimiser(relaxed.box))[~closed].reshape(-1, self.network.n_inputs)
-        return Bounded(domains, closed, points, Detail(relaxed, found))
-
-    def _ascend(self, relaxed: Relaxed, domains: Domains, splits: dict[str, Split], budget: Budget) -> Optimised:
-        """A few steps for domains that can be split further, many for batches where none can."""
-        put = self.network.library.put
-        return optimise(
-            relaxed,
-            self._rows(domains.task),
-            ASCENT if self._undecided(relaxed).any() else LAST_ASCENT,
-            slopes={n: tuple(put(s) for s in parts) for n, parts in domains.slopes.items()} or None,
-            splits=splits,
-            multipliers={v: put(m) for v, m in domains.multipliers.items() if v in splits},
-            settle=lambda lower, rounding: (lower > rounding).any(axis=1),
-            expired=budget.expired,
-        )
+        return domains, closed, detail, points
 
     def _record_leaves(self, domains: Domains, closed: np.ndarray, margins: np.ndarray, found: Optimised) -> None:
         """Closed domains with the very parameters that closed them (children start from a rounded copy)."""
@@ -143,14 +152,6 @@ class ReluSplit:
             relaxed.relax(node, node.op.relax(*(relaxed.intervals[name] for name in node.inputs)))
         return relaxed
 
-    def _undecided(self, relaxed: Relaxed) -> np.ndarray:
-        """Mask of domains with a rectifier whose sign is still open."""
-        mask = np.zeros(relaxed.box.lower.shape[0], dtype=bool)
-        for value in self.values:
-            lower, upper = map(to_numpy, relaxed.intervals[value])
-            mask |= ((lower < 0.0) & (upper > 0.0)).reshape(len(mask), -1).any(axis=1)
-        return mask
-
     def _rows(self, task: np.ndarray) -> Rows:
         """The rows of each domain's conjunction."""
         put = self.network.library.put
@@ -165,9 +166,7 @@ class ReluSplit:
     def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
         """Fix the sign of the rectifier that costs most; domains without an open one are stuck."""
         detail: Detail = bounded.detail
-        number, element, score = relu_gap(
-            detail.relaxed, detail.found.weights, self.clauses[bounded.domains.task] >= 0
-        )
+        number, element, score = detail.number, detail.element, detail.score
         open_ = ~bounded.closed
         stuck = open_ & ~(score > 0.0)
         chosen = np.flatnonzero(open_ & (score > 0.0))

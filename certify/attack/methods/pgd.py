@@ -38,7 +38,8 @@ PLAN = Plan()
 def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan = PLAN) -> Proposals:
     """One run over all conjunctions (a sample of them if there are too many), started at uniform points."""
     goal = target.goal
-    wanted = list(islice(clauses(goal.formula, np.zeros(len(goal.atoms), dtype=bool)), plan.most_clauses))
+    refuted = np.zeros(len(goal.atoms), dtype=bool) if target.refuted is None else target.refuted
+    wanted = list(islice(clauses(goal.formula, refuted), plan.most_clauses))
     if not wanted:
         return
     widest = sum(int(np.prod(shape)) for shape in target.network.shapes.values())

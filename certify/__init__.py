@@ -1,0 +1,29 @@
+"""certify: formal verification and certified bounds for neural networks (ONNX + VNN-LIB in, verdict with evidence out).
+
+    import certify
+    verdict = certify.check("model.onnx", "spec.vnnlib", timeout=60)
+    verdict.status, verdict.bound, verdict.witness
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["bound", "check", "load_model", "load_query"]
+
+_PLACES = {
+    "bound": "certify.api",
+    "check": "certify.api",
+    "load_model": "certify.network.read_onnx",
+    "load_query": "certify.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first asked for (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'certify' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

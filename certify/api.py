@@ -1,0 +1,110 @@
+"""The Python interface: the same calls the command line makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from certify.arrays import NUMPY, to_numpy
+from certify.backends.base import load_backend
+from certify.bounds.backward import Rows
+from certify.bounds.interval import Interval
+from certify.errors import InputError
+from certify.network.graph import INPUT
+from certify.network.read_onnx import load_model
+from certify.problem import Goal, Problem, pose
+from certify.query.read import read_query as load_query
+from certify.settings import Budget, Settings
+from certify.threads import one_blas_thread
+from certify.verdict import Verdict
+from certify.verify import Clock, Run
+
+METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
+
+
+def check(
+    model: str | Path,
+    spec: str | Path,
+    *,
+    timeout: float = 60.0,
+    memory: int | None = None,
+    settings: Settings | None = None,
+    started: Callable[[Run], None] = lambda run: None,
+    budget: Budget | None = None,
+) -> Verdict:
+    """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
+
+    timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives the run before the search
+    begins, so that its progress can be watched. Raises InputError for input that cannot be used.
+    """
+    settings = settings or Settings()
+    budget = budget or Budget.starting_now(timeout, memory)
+    clock = Clock()
+    backend = load_backend(settings.backend)
+    with one_blas_thread():
+        with clock.measure("load"):
+            problem = load_problem(model, spec, settings)
+        run = Run(problem, settings, budget, clock)
+        started(run)
+        with clock.measure("load"):
+            prover = backend.prover(problem, settings, budget, run.progress)
+        return run.verify(prover)
+
+
+def load_problem(model: str | Path, spec: str | Path, settings: Settings | None = None) -> Problem:
+    """The problem that two files pose together."""
+    strict = settings is not None and settings.strict
+    return pose(load_model(model), load_query(spec, strict=strict))
+
+
+@dataclass(frozen=True)
+class RegionBounds:
+    """Bounds on one region. outputs: (lower, upper), [n_outputs] each; margins: [atoms] lower bounds, by atom number;
+    hidden: (lower, upper) by name of each relaxed value; unstable: how many of its elements the relaxation is inexact on.
+    """
+
+    goal: Goal
+    outputs: tuple[np.ndarray, np.ndarray]
+    margins: np.ndarray
+    hidden: dict[str, tuple[np.ndarray, np.ndarray]]
+    unstable: dict[str, int]
+
+
+def bound(
+    model: str | Path, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16
+) -> list[RegionBounds]:
+    """Certified bounds of outputs, hidden values and margins on each input region of the spec, without any search.
+
+    method: ibp, crown or alpha-crown. Raises InputError for an unknown method or unusable input.
+    """
+    if method not in METHODS:
+        raise InputError(f"there is no bound method '{method}'", f"choose one of: {', '.join(METHODS)}")
+    budget = Budget.starting_now(timeout)
+    problem = load_problem(model, spec)
+    goals = [goal for goal, _ in zip(problem.goals(), range(most_regions), strict=False)]
+    with one_blas_thread():
+        return [_bounds_of(problem, goal, METHODS[method], budget) for goal in goals]
+
+
+def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> RegionBounds:
+    network, n = problem.network.on(NUMPY), problem.network.n_outputs
+    box = Interval(goal.lower[None], goal.upper[None])
+    margins, inputs, offset = problem.margin_rows(goal.atoms)
+    outputs = np.concatenate([np.eye(n), -np.eye(n), margins])[None]
+    coefficients = {network.output: outputs}
+    if inputs is not None:
+        coefficients[INPUT] = np.concatenate([np.zeros((2 * n, inputs.shape[1])), inputs])[None]
+    rows = Rows(coefficients, np.concatenate([np.zeros(2 * n), offset])[None])
+    run = import_module(f"certify.bounds.methods.{method}").bound
+    relaxed, lower = run(network, box, rows, budget.expired)
+    lower = to_numpy(lower)[0]
+    hidden = {name: (to_numpy(i.lower)[0], to_numpy(i.upper)[0]) for name, i in relaxed.intervals.items()}
+    unstable = {
+        node.name: int(to_numpy(node.op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
+        for node in network.nonlinear
+    }
+    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable)

@@ -1,0 +1,38 @@
+"""alpha-CROWN (Xu et al. 2021): CROWN with the planes' free parameters optimised, each row for itself, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from certify.arrays import Array
+from certify.bounds.backward import Rows
+from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
+from certify.bounds.interval import Interval
+from certify.bounds.linear_form import LinearForm
+from certify.bounds.optimise import Ascent, optimise
+from certify.network.graph import Network
+
+ASCENT = Ascent(iterations=20, slope_rate=0.25, decay=0.96)
+
+
+def bound(network: Network, box: Interval, rows: Rows, expired: Callable[[], bool]) -> tuple[Relaxed, Array]:
+    """Bounds of all relaxed inputs, and lower bounds [batch, rows] of the rows."""
+    relaxed = tighten(network, box, intermediate_bounds(network, box).intervals, expired)
+    return relaxed, optimise(relaxed, rows, ASCENT, expired=expired).lower
+
+
+def tighten(
+    network: Network, box: Interval, known: Mapping[str, Interval], expired: Callable[[], bool]
+) -> Relaxed:
+    """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up."""
+    return intermediate_bounds(network, box, known=known, bound_rows=_optimised(expired))
+
+
+def _optimised(expired: Callable[[], bool]) -> BoundRows:
+    def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
+        if expired():
+            return crown_rows(relaxed, rows)
+        found = optimise(relaxed, rows, ASCENT, expired=expired)
+        return found.lower, found.form
+
+    return bound_rows

@@ -1,0 +1,86 @@
+"""`certify bounds MODEL SPEC`: certified bounds without search."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from certify.cli.errors import reported
+
+
+class Method(str, Enum):
+    """Values of --method."""
+
+    ibp = "ibp"
+    crown = "crown"
+    alpha_crown = "alpha-crown"
+
+
+def bounds(
+    model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
+    spec: Annotated[Path, typer.Argument(help="VNN-LIB property; its input regions are used.")],
+    method: Annotated[Method, typer.Option(help="How to bound.")] = Method.crown,
+    timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for optimised bounds.")] = 60.0,
+    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the bounds as JSON; - for stdout.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="Write outputs, margins and hidden bounds as arrays.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Rows of each table to print.")] = 20,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+) -> None:
+    """Bound the outputs and the property's margins on each input region (a margin above 0 refutes its atom)."""
+    with reported(verbose):
+        from certify import api
+        from certify.cli.answer import write_json
+
+        found = api.bound(model, spec, method=method.value, timeout=timeout)
+        if npz is not None:
+            _write_npz(npz, found)
+        if json is not None:
+            write_json(json, [_as_dict(number, region) for number, region in enumerate(found)])
+        if json != "-":
+            for number, region in enumerate(found):
+                _print(number, region, method.value, most)
+
+
+def _print(number: int, region: Any, method: str, most: int) -> None:
+    typer.echo(f"region {number}, {method}: {sum(region.unstable.values())} unstable neurons")
+    typer.echo(f"  {'output':>8} {'lower':>16} {'upper':>16}")
+    lower, upper = region.outputs
+    for i, (low, high) in enumerate(zip(lower[:most], upper[:most], strict=True)):
+        typer.echo(f"  {'Y_' + str(i):>8} {low:16.9g} {high:16.9g}")
+    if len(lower) > most:
+        typer.echo(f"  ... {len(lower) - most} more outputs (--json or --npz has all)")
+    typer.echo(f"  {'atom':>8} {'margin >=':>16}")
+    for atom, margin in list(zip(region.goal.atoms, region.margins, strict=True))[:most]:
+        typer.echo(f"  {atom:>8} {margin:16.9g}{'   refuted' if margin > 0 else ''}")
+    if len(region.margins) > most:
+        typer.echo(f"  ... {len(region.margins) - most} more atoms")
+
+
+def _as_dict(number: int, region: Any) -> dict[str, Any]:
+    finite = lambda values: [float(v) if abs(v) < float("inf") else None for v in values]  # noqa: E731
+    return {
+        "region": number,
+        "outputs": {"lower": finite(region.outputs[0]), "upper": finite(region.outputs[1])},
+        "margins": {int(a): m for a, m in zip(region.goal.atoms, finite(region.margins), strict=True)},
+        "unstable": region.unstable,
+    }
+
+
+def _write_npz(path: Path, found: list[Any]) -> None:
+    import numpy as np
+
+    from certify.errors import InputError
+
+    arrays = {}
+    for number, region in enumerate(found):
+        arrays[f"{number}/output/lower"], arrays[f"{number}/output/upper"] = region.outputs
+        arrays[f"{number}/atoms"], arrays[f"{number}/margins"] = region.goal.atoms, region.margins
+        for name, (lower, upper) in region.hidden.items():
+            arrays[f"{number}/hidden/{name}/lower"], arrays[f"{number}/hidden/{name}/upper"] = lower, upper
+    try:
+        np.savez_compressed(path, **arrays)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk") from error

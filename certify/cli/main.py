@@ -1,0 +1,60 @@
+"""The command `certify`: one file per subcommand, imported with the others but heavy libraries only when one runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from certify import __version__
+from certify.cli import backends, bounds, check, inspect, spec
+from certify.threads import limit_by_environment
+
+app = typer.Typer(
+    help="Formal verification and certified bounds for neural networks: ONNX + VNN-LIB in, a verdict with evidence out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("check")(check.check)
+app.command("bounds")(bounds.bounds)
+app.command("inspect")(inspect.inspect)
+app.command("backends")(backends.backends)
+app.add_typer(spec.app, name="spec")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"certify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Options that come before the command."""
+
+
+def run() -> NoReturn:
+    """Entry point of the script. Leaves without tearing the interpreter down, once everything is flushed."""
+    limit_by_environment()
+    try:
+        app()
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """Flush and end the process at once (tearing down torch alone takes half a second)."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            pass
+    os._exit(code)

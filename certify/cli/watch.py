@@ -1,0 +1,66 @@
+"""The clock and the signals of a run, on a thread of their own: an answer comes even while the engine is busy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# How long after its deadline a run may still answer by itself.
+GRACE = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def process_start() -> float:
+    """When this process started, on the clock of time.monotonic (now, where the system does not tell)."""
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        return time.monotonic() - age
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.monotonic()
+
+
+@contextmanager
+def watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
+    """Call stop("timeout") some time after the deadline, or stop("interrupt") on SIGINT or SIGTERM, from a thread.
+
+    Signals are blocked in the calling thread meanwhile and restored afterwards.
+    """
+    done = threading.Event()
+    can_wait = hasattr(signal, "sigtimedwait") and threading.current_thread() is threading.main_thread()
+
+    def wait() -> None:
+        while not done.is_set():
+            left = deadline + GRACE - time.monotonic()
+            if left <= 0.0:
+                stop("timeout")
+                return
+            if not can_wait:
+                done.wait(left)
+            elif signal.sigtimedwait(SIGNALS, min(left, 0.2)) is not None and not done.is_set():
+                stop("interrupt")
+                return
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if can_wait else None
+    thread = threading.Thread(target=wait, daemon=True, name="certify-watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Make allocations beyond so many bytes fail, where the system can (Linux)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    ceiling = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))

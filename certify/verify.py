@@ -1,0 +1,160 @@
+"""The corridor: cheap bounds, attack, replay, search, verdict. Every backend's bounds and search go through it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from certify.attack.candidate import ORDER, Target, attack_goal, snap, try_points
+from certify.network.parity import check_parity
+from certify.problem import Problem
+from certify.search.branch_and_bound import Accept, Progress
+from certify.search.prove import OpenGoal, Proof
+from certify.settings import Budget, Settings
+from certify.verdict import Status, Verdict
+from certify.witness.replay import Replay, Runtime, Witness
+
+# Goals whose boxes are compared with onnxruntime, and goals attacked one by one before the search.
+GOALS_COMPARED = 3
+GOALS_ATTACKED = 64
+ATTACK_SHARE = 0.25
+
+
+class Prover(Protocol):
+    """What a backend contributes."""
+
+    progress: Progress
+
+    def screen(self) -> list[OpenGoal]:
+        """The goals that cheap bounds do not refute."""
+
+    def search(self, accept: Accept) -> Proof:
+        """Everything the backend can do about them; accept takes points worth a try."""
+
+
+@dataclass
+class Clock:
+    """Wall seconds by stage."""
+
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _running: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds so far, stages that still run included."""
+        now, found = time.perf_counter(), dict(self._seconds)
+        for stage, start in list(self._running.items()):
+            found[stage] = found.get(stage, 0.0) + now - start
+        return found
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to the stage."""
+        self._running[stage] = time.perf_counter()
+        try:
+            yield
+        finally:
+            start = self._running.pop(stage)
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class Run:
+    """One verification; `current` can be asked for what is known at any moment, from another thread too."""
+
+    def __init__(self, problem: Problem, settings: Settings, budget: Budget, clock: Clock | None = None) -> None:
+        self.problem, self.settings, self.budget = problem, settings, budget
+        self.clock = clock or Clock()
+        self.progress = Progress()
+        assert problem.model is not None and problem.query is not None
+        with self.clock.measure("load"):
+            self.runtime = Runtime(problem.model.path)
+            self.replay = Replay(self.runtime, problem.query)
+            for goal, _ in zip(problem.goals(), range(GOALS_COMPARED), strict=False):
+                check_parity(problem.network, self.runtime, goal.lower, goal.upper, settings.seed)
+
+    def verify(self, prover: Prover) -> Verdict:
+        """Decide the problem with this prover. Raises nothing for a hard problem: that is `unknown` or `timeout`."""
+        self.progress = prover.progress
+        try:
+            with self.clock.measure("bounds"):
+                open_goals = prover.screen()
+            witness = self._attack(open_goals) if self.settings.attack else None
+            if witness is not None:
+                return self.sat(witness)
+            with self.clock.measure("search"):
+                proof = prover.search(self._acceptor(open_goals))
+        except MemoryError:
+            return self.undecided(Status.OUT_OF_MEMORY)
+        if proof.outcome.witness is not None:
+            return self.sat(proof.outcome.witness)
+        if proof.outcome.closed:
+            return self._unsat(proof)
+        self.progress.bound = proof.outcome.bound
+        return self.undecided(Status.UNKNOWN if proof.outcome.finished else Status.TIMEOUT)
+
+    def _attack(self, open_goals: list[OpenGoal]) -> Witness | None:
+        """The attack room's methods on each open goal, within a share of the time."""
+        rng = np.random.default_rng(self.settings.seed)
+        budget = self.budget.share(ATTACK_SHARE)
+        with self.clock.measure("attack"):
+            for open_goal in open_goals[:GOALS_ATTACKED]:
+                self.progress.stage = "attack"
+                target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted)
+                witness = attack_goal(target, ORDER, rng, budget, self.replay)
+                if witness is not None or budget.expired():
+                    return witness
+        return None
+
+    def _acceptor(self, open_goals: list[OpenGoal]) -> Accept:
+        """Takes points that a search proposes: the first that the replay confirms, whichever goal's box it lies in."""
+        targets = [Target(self.problem, g.goal, self.problem.network, g.refuted) for g in open_goals]
+
+        def accept(points: np.ndarray) -> Any:
+            for target in targets:
+                goal = target.goal
+                mine = points if len(targets) == 1 else points[((points >= goal.lower) & (points <= goal.upper)).all(1)]
+                if len(mine):
+                    witness = try_points(target, snap(mine, goal), self.replay)
+                    if witness is not None:
+                        return witness
+            return None
+
+        return accept
+
+    def sat(self, witness: Witness) -> Verdict:
+        """Violated, by this witness."""
+        return Verdict(Status.SAT, "an input breaks the property; onnxruntime confirms it", witness, **self._common())
+
+    def _unsat(self, proof: Proof) -> Verdict:
+        grown = ", ".join(f"{name}: {tree.n_leaves} leaves" for name, tree in proof.trees) or "no region is unsafe"
+        bound = proof.outcome.bound if np.isfinite(proof.outcome.bound) else None
+        return Verdict(Status.UNSAT, f"no input breaks the property ({grown})", proof=proof, bound=bound, **self._common())
+
+    def undecided(self, status: Status, reason: str | None = None) -> Verdict:
+        """Neither proved nor violated, with the best bound so far. May be called from another thread."""
+        bound = self.progress.bound if np.isfinite(self.progress.bound) else None
+        reason = reason or {
+            Status.TIMEOUT: "the time ended before a decision",
+            Status.OUT_OF_MEMORY: "memory ran out before a decision",
+        }.get(status, "the search ended without a decision: part of the region can neither be proved nor split further")
+        advice = {
+            Status.TIMEOUT: "give more time (--timeout), a smaller input region, or a smaller network",
+            Status.OUT_OF_MEMORY: "give more memory (--memory), or split the input region over several specs",
+        }.get(status, "split the input region over several specs, or try another backend (certify backends)")
+        return Verdict(status, reason, bound=bound, advice=advice, **self._common())
+
+    def _common(self) -> dict[str, Any]:
+        p = self.progress
+        statistics: dict[str, int | float | str] = {
+            "stage": p.stage,
+            "subproblems": p.domains,
+            "leaves": p.leaves,
+            "open": p.open,
+            "abandoned": p.abandoned,
+        }
+        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": tuple(dict.fromkeys(p.notes))}
