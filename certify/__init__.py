@@ -1,8 +1,8 @@
 """certify: formal verification and certified bounds for neural networks (ONNX + VNN-LIB in, verdict with evidence out).
 
-    import certify
-    verdict = certify.check("model.onnx", "spec.vnnlib", timeout=60)
-    verdict.status, verdict.bound, verdict.witness
+import certify
+verdict = certify.check("model.onnx", "spec.vnnlib", timeout=60)
+verdict.status, verdict.bound, verdict.witness
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from certify.backends.base import load_backend
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
 from certify.errors import InputError
+from certify.files import resolve
 from certify.network.graph import INPUT
 from certify.network.read_onnx import load_model
 from certify.problem import Goal, Problem, pose
-from certify.query.read import read_query as load_query
+from certify.query.read import read_query
+from certify.query.syntax import Query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
@@ -53,6 +55,11 @@ def check(
         with clock.measure("load"):
             prover = backend.prover(problem, settings, budget, run.progress)
         return run.verify(prover)
+
+
+def load_query(spec: str | Path, *, strict: bool = False) -> Query:
+    """Read a VNN-LIB file, plain or gzipped. strict refuses what other generators write outside the standard."""
+    return read_query(resolve(spec), strict=strict)
 
 
 def load_problem(model: str | Path, spec: str | Path, settings: Settings | None = None) -> Problem:

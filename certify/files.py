@@ -46,4 +46,6 @@ def write_text(path: str | Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk") from error
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk"
+        ) from error

@@ -133,7 +133,9 @@ class Run:
     def _unsat(self, proof: Proof) -> Verdict:
         grown = ", ".join(f"{name}: {tree.n_leaves} leaves" for name, tree in proof.trees) or "no region is unsafe"
         bound = proof.outcome.bound if np.isfinite(proof.outcome.bound) else None
-        return Verdict(Status.UNSAT, f"no input breaks the property ({grown})", proof=proof, bound=bound, **self._common())
+        return Verdict(
+            Status.UNSAT, f"no input breaks the property ({grown})", proof=proof, bound=bound, **self._common()
+        )
 
     def undecided(self, status: Status, reason: str | None = None) -> Verdict:
         """Neither proved nor violated, with the best bound so far. May be called from another thread."""

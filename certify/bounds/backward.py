@@ -85,8 +85,7 @@ def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | 
     xp = namespace(weight)
     up = weight >= 0.0
     parts = tuple(
-        weight * xp.where(up, low, high)
-        for low, high in zip(planes.lower_slopes, planes.upper_slopes, strict=True)
+        weight * xp.where(up, low, high) for low, high in zip(planes.lower_slopes, planes.upper_slopes, strict=True)
     )
     shift: Array | float = 0.0
     if planes.lower_bias is not None:

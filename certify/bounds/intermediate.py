@@ -126,9 +126,7 @@ def _tighten(
     return Interval(lower.reshape(interval.lower.shape), upper.reshape(interval.upper.shape))
 
 
-def _join(
-    a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]
-) -> tuple[np.ndarray, LinearForm]:
+def _join(a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]) -> tuple[np.ndarray, LinearForm]:
     """Two (elements, form) pairs as one, keeping all + rows in front of all - rows."""
     xp = namespace(a[1].offset)
     n, m = len(a[0]), len(b[0])
@@ -136,4 +134,3 @@ def _join(
     return np.concatenate((a[0], b[0])), LinearForm(
         pick(a[1].coefficient, b[1].coefficient), pick(a[1].offset, b[1].offset)
     )
-

@@ -83,4 +83,6 @@ def _write_npz(path: Path, found: list[Any]) -> None:
     try:
         np.savez_compressed(path, **arrays)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk") from error
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk"
+        ) from error

@@ -44,8 +44,12 @@ def check(
     attack: Annotated[bool, typer.Option("--attack/--no-attack", help="Look for counterexamples first.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse specs outside the VNN-LIB standard.")] = False,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the verdict as JSON; - for stdout.")] = None,
-    counterexample: Annotated[Path | None, typer.Option(help="Where to write a counterexample (VNN-COMP text).")] = None,
-    expect: Annotated[Expected | None, typer.Option(help="Exit 0 if this is the verdict, else 1 (3: undecided).")] = None,
+    counterexample: Annotated[
+        Path | None, typer.Option(help="Where to write a counterexample (VNN-COMP text).")
+    ] = None,
+    expect: Annotated[
+        Expected | None, typer.Option(help="Exit 0 if this is the verdict, else 1 (3: undecided).")
+    ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 whatever the verdict is.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show stages and statistics.")] = False,
 ) -> None:

@@ -13,7 +13,9 @@ from certify.cli.errors import reported
 def inspect(
     model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
     spec: Annotated[Path | None, typer.Argument(help="VNN-LIB property; checked against the model.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every value of the simplified network.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every value of the simplified network.")
+    ] = False,
 ) -> None:
     """List operators with how each is handled, shapes and parameters; name the first node that is not supported."""
     with reported(verbose):
@@ -34,7 +36,9 @@ def inspect(
         typer.echo(f"simplified: {len(network.nodes)} ops, {len(network.nonlinear)} nonlinear with {neurons:,} neurons")
         if verbose:
             for node in network.nodes:
-                typer.echo(f"  {node.name}: {type(node.op).__name__} {list(node.op.out_shape)} <- {', '.join(node.inputs)}")
+                typer.echo(
+                    f"  {node.name}: {type(node.op).__name__} {list(node.op.out_shape)} <- {', '.join(node.inputs)}"
+                )
         if spec is not None:
             _inspect_spec(load_query, pose, loaded, spec)
 

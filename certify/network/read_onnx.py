@@ -247,7 +247,10 @@ class GraphReader:
         graph = helper.make_graph(
             [node],
             "constant",
-            [helper.make_value_info(n, helper.make_tensor_type_proto(_element_type(x), x.shape)) for n, x in named.items()],
+            [
+                helper.make_value_info(n, helper.make_tensor_type_proto(_element_type(x), x.shape))
+                for n, x in named.items()
+            ],
             [helper.make_value_info(n, helper.make_tensor_type_proto(1, None)) for n in node.output if n],
         )
         version = min(self.opset, defs.onnx_opset_version())

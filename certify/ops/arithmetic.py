@@ -14,7 +14,7 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.scale import ScaleShift, expand_to, sum_to
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Add(Linear):
     """y = sum_i signs[i] * x_i, each x_i broadcast to out_shape; signs are +1 or -1."""
 
@@ -46,11 +46,9 @@ def add(build: Builder, a: Value, b: Value, sign: int = 1) -> Value:
 
 def scale(build: Builder, x: Value, factor: np.ndarray | None, shift: np.ndarray | None = None) -> Value:
     """Factor * x + shift for constants."""
-    factor = np.ones(1) if factor is None else np.asarray(factor, dtype=np.float64)
+    factor = np.ones(()) if factor is None else np.asarray(factor, dtype=np.float64)
     shift = None if shift is None else np.asarray(shift, dtype=np.float64)
-    shape = np.broadcast_shapes(x.shape, factor.shape if factor.size > 1 else (), () if shift is None else shift.shape)
-    if len(shape) < factor.ndim:
-        shape = (1,) * (factor.ndim - len(shape)) + shape
+    shape = np.broadcast_shapes(x.shape, factor.shape, () if shift is None else shift.shape)
     return build.emit(ScaleShift((x.shape,), shape, factor, shift), x)
 
 
@@ -83,7 +81,7 @@ def sub_node(node: NodeSpec, build: Builder) -> Value:
         return add(build, a, b, -1)
     if isinstance(a, Value):
         return scale(build, a, None, -np.asarray(b, dtype=np.float64))
-    return scale(build, node.variable(1), -np.ones(1), a)
+    return scale(build, node.variable(1), -np.ones(()), a)
 
 
 @register("Mul", handled="linear with a constant, else McCormick planes",

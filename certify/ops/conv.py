@@ -20,7 +20,7 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 Ints = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conv(Linear):
     """Cross-correlation: x [n, c_in, *space], weight [c_out, c_in / groups, *kernel], shift [c_out] or None."""
 
@@ -185,7 +185,9 @@ def conv(node: NodeSpec, build: Builder) -> Value:
     shift = None if shift is None else np.asarray(shift, dtype=np.float64)
     if all(k == n for k, n in zip(kernel, x.shape[2:], strict=True)) and groups == 1 and not any(before + after):
         return _as_dense(build, x, weight, shift)
-    op = Conv((x.shape,), (x.shape[0], weight.shape[0], *space), weight, shift, strides, before, after, dilations, groups)
+    op = Conv(
+        (x.shape,), (x.shape[0], weight.shape[0], *space), weight, shift, strides, before, after, dilations, groups
+    )
     return build.emit(op, x)
 
 

@@ -12,7 +12,7 @@ from certify.ops.layout import permute, reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dense(Linear):
     """y = W x + b over the last axis: weight [n_out, n_in], shift [n_out] or None."""
 
@@ -56,7 +56,7 @@ def dense(build: Builder, x: Value, weight: np.ndarray, shift: np.ndarray | None
     return build.emit(Dense((x.shape,), out_shape, weight, shift), x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StackedDense(Linear):
     """y[..., i, :] = W_i x[..., i, :]: one matrix per slice, weight [*stack, n_out, n_in]."""
 
@@ -144,6 +144,9 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
         y = dense(build, a, weight[None, :])
         return reshape(build, y, y.shape[:-1])
     if weight.ndim == 2 or all(n == 1 for n in weight.shape[:-2]):
+        if len(a.shape) == 1:
+            y = dense(build, a, weight.reshape(weight.shape[-2:]).T)
+            return reshape(build, y, (*weight.shape[:-2], weight.shape[-1]))
         stacked = (1,) * max(0, weight.ndim - len(a.shape)) + a.shape
         return dense(build, reshape(build, a, stacked), weight.reshape(weight.shape[-2:]).T)
     return _stacked(node, build, a, weight)

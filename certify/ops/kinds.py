@@ -19,7 +19,7 @@ from certify.arrays import Array, Library
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Op:
     """A function of one or more tensors with fixed shapes."""
 
@@ -44,7 +44,7 @@ class Op:
         return dataclasses.replace(self, **moved) if moved else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Linear(Op):
     """y = sum_i A_i x_i + b. `linear` and `adjoint` satisfy <linear(x), y> = <x, adjoint(y)>."""
 
@@ -125,7 +125,7 @@ class Relaxation:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Nonlinear(Op):
     """A function of same-shaped tensors, applied element by element, that methods see through its relaxation."""
 
@@ -142,7 +142,7 @@ class Nonlinear(Op):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Elementwise(Nonlinear):
     """A nonlinear function of one tensor."""
 
@@ -162,4 +162,3 @@ class Elementwise(Nonlinear):
 def with_spec_axis(array: Array) -> Array:
     """[batch, *shape] -> [batch, 1, *shape]."""
     return array[:, None, ...]
-

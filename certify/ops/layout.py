@@ -13,7 +13,7 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 FLOAT_TYPES = {1, 10, 11, 16}  # onnx.TensorProto: FLOAT, FLOAT16, DOUBLE, BFLOAT16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reshape(Linear):
     """The same elements in row-major order under another shape."""
 
@@ -27,7 +27,7 @@ class Reshape(Linear):
         return (y.reshape(tuple(y.shape[: y.ndim - len(self.out_shape)]) + self.in_shapes[0]),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Permute(Linear):
     """Axes of x in another order: axis i of y is axis order[i] of x."""
 

@@ -50,7 +50,7 @@ def _windows(node: NodeSpec, x: Value) -> list[Window]:
         if node.attributes.get("ceil_mode", 0):
             missing = -(n + b + a - d * (k - 1) - 1) % s
             larger = Window(k, s, b, a + missing, d, n)
-            if missing and larger.places()[0, -1] < n + b:
+            if missing and larger.places()[0, -1] < n:
                 window = larger
         windows.append(window)
     return windows
@@ -112,12 +112,13 @@ def average_pool(node: NodeSpec, build: Builder) -> Value:
     channels = x.shape[1]
     sizes = tuple(w.size for w in windows)
     counts = np.ones((1,) * len(windows))
-    pads = [int(p) for p in node.attributes.get("pads", [0] * 2 * len(windows))]
+    after = spatial_geometry(node, sizes, x.shape[2:])[3]
     for axis, w in enumerate(windows):
         places = w.places()
-        # Explicit padding may count; what ceil_mode adds beyond it never does.
-        last = w.length + (pads[len(windows) + axis] if node.attributes.get("count_include_pad", 0) else 0)
-        first = -w.before if node.attributes.get("count_include_pad", 0) else 0
+        # Padding may count; what ceil_mode adds beyond it never does.
+        first, last = (
+            (-w.before, w.length + after[axis]) if node.attributes.get("count_include_pad", 0) else (0, w.length)
+        )
         counted = ((places >= first) & (places < last)).sum(axis=0)
         counts = counts * counted.reshape([-1 if i == axis else 1 for i in range(len(windows))])
     conv = Conv(

@@ -49,7 +49,7 @@ class McCormick(Relaxation):
         return self._gap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Product(Nonlinear):
     """x * y for two tensors of one shape."""
 

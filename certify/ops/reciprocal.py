@@ -12,16 +12,18 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
 # Outward slack for the rounding of slope and offset, relative to the values involved.
 SLACK = 4 * np.finfo(np.float64).eps
+# Intervals that come closer to zero than this count as containing it: 1 / x^2 would overflow.
+SMALLEST = 1e-150
 
 
 class ConvexOrConcave(Relaxation):
     """1/x, convex for x > 0 and concave for x < 0: the chord on one side, the tangent at the midpoint on the other."""
 
     def __init__(self, lower: Array, upper: Array) -> None:
-        """lower, upper: [batch, *shape]; where they have different signs the planes are infinite."""
+        """lower, upper: [batch, *shape]; where they do not keep clear of zero the planes are infinite."""
         xp = namespace(lower)
         unit = xp.ones_like(lower)
-        self.undefined = (lower <= 0.0) & (upper >= 0.0)
+        self.undefined = (lower <= SMALLEST) & (upper >= -SMALLEST)
         low, high = xp.where(self.undefined, unit, lower), xp.where(self.undefined, unit, upper)
         middle = (low + high) / 2.0
         chord, tangent = -1.0 / (low * high), -1.0 / (middle * middle)
@@ -57,7 +59,7 @@ class ConvexOrConcave(Relaxation):
         return self._gap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reciprocal(Elementwise):
     """1 / x."""
 
@@ -73,7 +75,7 @@ class Reciprocal(Elementwise):
         """Decreasing on either side of zero; (-inf, inf) across it."""
         lower, upper = bounds[0]
         xp = namespace(lower)
-        undefined = (lower <= 0.0) & (upper >= 0.0)
+        undefined = (lower <= SMALLEST) & (upper >= -SMALLEST)
         unit, infinite = xp.ones_like(lower), xp.full_like(lower, xp.inf)
         low = 1.0 / xp.where(undefined, unit, upper)
         high = 1.0 / xp.where(undefined, unit, lower)

@@ -13,7 +13,7 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.scale import ScaleShift, expand_to
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SumOver(Linear):
     """The sum over `axes` (counted from the end, < 0), kept with length 1."""
 

@@ -51,7 +51,7 @@ class Triangle(Relaxation):
         return self._gap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relu(Elementwise):
     """x -> x for x >= 0, negative_slope * x below; negative_slope < 1."""
 

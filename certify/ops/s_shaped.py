@@ -113,7 +113,7 @@ class SShapedRelaxation(Relaxation):
         return (difference + planes.upper_bias - planes.lower_bias)[:, 0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SShaped(Elementwise):
     """An increasing function with f(x) + f(-x) = symmetry."""
 
@@ -144,7 +144,7 @@ class SShaped(Elementwise):
         return (lower + upper) / 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sigmoid(SShaped):
     """1 / (1 + exp(-x))."""
 
@@ -165,7 +165,7 @@ class Sigmoid(SShaped):
         return -0.25 * t * (1.0 - t * t)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tanh(SShaped):
     """tanh(x)."""
 

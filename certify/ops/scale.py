@@ -32,7 +32,7 @@ def expand_to(array: Array, in_shape: Shape, out_shape: Shape) -> Array:
     return namespace(array).broadcast_to(array, leading + out_shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScaleShift(Linear):
     """y = scale * x + shift; scale and shift are broadcastable to out_shape, and so is x."""
 

@@ -23,7 +23,7 @@ def _along(axis_from_end: int, item: object) -> tuple[object, ...]:
     return (..., item, *(slice(None),) * (-axis_from_end - 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Take(Linear):
     """y = x at `index` (integers >= 0, [n]) along `axis` (counted from the end, < 0); elements may repeat."""
 
@@ -68,25 +68,21 @@ def _regular(index: np.ndarray) -> slice | np.ndarray:
     return index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ZeroPad(Linear):
-    """x surrounded by `value`: before[i] elements in front of axis i, the rest behind."""
+    """x surrounded by zeros, before[i] of them in front of axis i, the rest behind; shift holds other margins."""
 
     before: tuple[int, ...]
-    value: float = 0.0
+    shift: np.ndarray | None = None
+
+    @property
+    def bias(self) -> Array | None:
+        """The margin's values, zero inside."""
+        return self.shift
 
     @property
     def _inside(self) -> tuple[object, ...]:
         return (..., *(slice(b, b + n) for b, n in zip(self.before, self.in_shapes[0], strict=True)))
-
-    @cached_property
-    def bias(self) -> Array | None:  # type: ignore[override]
-        """`value` in the margin."""
-        if self.value == 0.0:
-            return None
-        margin = np.full(self.out_shape, self.value)
-        margin[self._inside] = 0.0
-        return margin
 
     def linear(self, *xs: Array) -> Array:
         """Embed in zeros."""
@@ -100,11 +96,11 @@ class ZeroPad(Linear):
         return (y[self._inside],)
 
     def absolute(self) -> ZeroPad:
-        """Without the margin's value."""
+        """Without the margin's values."""
         return ZeroPad(self.in_shapes, self.out_shape, self.before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Concat(Linear):
     """The inputs side by side along `axis` (< 0), input i starting at starts[i]; constants lie in `shift` between."""
 
@@ -256,7 +252,10 @@ def pad(node: NodeSpec, build: Builder) -> Value:
         return x
     value = float(np.asarray(node.setting("value", 2, default=0.0)).reshape(-1)[0])
     out_shape = tuple(f + n + b for f, n, b in zip(front, x.shape, back, strict=True))
-    return build.emit(ZeroPad((x.shape,), out_shape, tuple(front), value), x)
+    margin = (
+        None if value == 0.0 else np.pad(np.zeros(x.shape), list(zip(front, back, strict=True)), constant_values=value)
+    )
+    return build.emit(ZeroPad((x.shape,), out_shape, tuple(front), margin), x)
 
 
 @register("Concat", handled="no computation",

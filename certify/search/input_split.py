@@ -81,22 +81,27 @@ class InputSplit:
         box = Interval(put(domains.lower), put(domains.upper))
         network, kept = self._shrink(domains)
         forms: dict[str, tuple[np.ndarray, LinearForm]] = {}
-        known = {name: _columns(interval, kept.get(name)) for name, interval in domains.hidden.items()}
+        known = {
+            name: Interval(*(put(side) for side in _columns(interval, kept.get(name))))
+            for name, interval in domains.hidden.items()
+        }
         relaxed = intermediate_bounds(network, box, known=known or None, forms=forms)
         needed = np.flatnonzero((~(domains.margins > 0.0)).any(axis=0))
         walk = backward(network, self._rows(domains.task, needed), relaxed.planes, keep=True)
         found = np.full(domains.margins.shape, -np.inf)
-        found[:, needed] = walk.form.lower(box) - walk.form.rounding(box)
+        found[:, needed] = to_numpy(walk.form.lower(box) - walk.form.rounding(box))
         margins = np.fmax(domains.margins, found)
         bound = self._formula_bounds(domains.task, margins)
         closed = bound > 0.0
-        hidden = {name: _merge(domains.hidden.get(name), relaxed.intervals[name], kept.get(name))
-                  for name in relaxed.intervals}  # fmt: skip
+        hidden = {
+            name: _merge(domains.hidden.get(name), Interval(*map(to_numpy, interval)), kept.get(name))
+            for name, interval in relaxed.intervals.items()
+        }
         domains = replace(domains, margins=margins, bound=np.fmax(domains.bound, bound), hidden=hidden)
         self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
-        points = walk.form.minimiser(box)[~closed].reshape(-1, self.network.n_inputs) if not closed.all() else (
-            np.empty((0, self.network.n_inputs))
-        )
+        points = np.empty((0, self.network.n_inputs))
+        if not closed.all():
+            points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
         return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
 
     def _shrink(self, domains: Domains) -> tuple[Network, dict[str, np.ndarray]]:
@@ -119,7 +124,7 @@ class InputSplit:
     def _formula_bounds(self, task: np.ndarray, margins: np.ndarray) -> np.ndarray:
         """The formula's bound for each domain."""
         bound = np.empty(len(task))
-        for number in np.unique(task):
+        for number in sorted(set(task.tolist())):
             mine = task == number
             bound[mine] = worst_margin(self.goals[number].formula, margins[mine])
         return bound
@@ -151,9 +156,7 @@ class InputSplit:
         lower[np.arange(1, 2 * count, 2), axis] = point
         return replace(twice, lower=lower, upper=upper, node=numbers.reshape(-1), depth=twice.depth + 1)
 
-    def _clip(
-        self, domains: Domains, detail: Detail, open_: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _clip(self, domains: Domains, detail: Detail, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Each box without what a row proves safe, for rows that every unsafe point must satisfy: (lower, upper, empty).
 
         Unsafe x have  a . x + b <= 0  for each such row, so x_j is bounded by what the others leave at their best.
@@ -161,7 +164,7 @@ class InputSplit:
         lower, upper = domains.lower.copy(), domains.upper.copy()
         coefficient, offset = map(to_numpy, detail.walk.form)
         place = {row: i for i, row in enumerate(detail.rows.tolist())}
-        for number in np.unique(domains.task):
+        for number in sorted(set(domains.task.tolist())):
             required = [r for r in self.goals[number].required.tolist() if r in place]
             if len(required) < 2:
                 continue

@@ -26,7 +26,7 @@ from certify.search.tree import Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 
 ASCENT = Ascent(iterations=12, slope_rate=0.1, multiplier_rate=0.1)
-LAST_ASCENT = Ascent(iterations=100, slope_rate=0.1, multiplier_rate=0.2, decay=0.97)
+LAST_ASCENT = Ascent(iterations=300, slope_rate=0.1, multiplier_rate=0.2, decay=0.985)
 BATCH_FLOATS = 2**21
 LARGEST_BATCH = 256
 MOST_CLAUSES = 20_000

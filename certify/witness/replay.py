@@ -49,7 +49,9 @@ class Runtime:
             self._session = self._open(onnxruntime, path, options)
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
             message = str(error).strip().splitlines()[0]
-            raise ModelError(f"{path}: onnxruntime cannot run the model: {message}", "check it with onnx.checker") from error
+            raise ModelError(
+                f"{path}: onnxruntime cannot run the model: {message}", "check it with onnx.checker"
+            ) from error
         self.inputs = self._session.get_inputs()
         self.output_names = [o.name for o in self._session.get_outputs()]
 

@@ -52,9 +52,7 @@ def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan
     yield from descend(target, start, member, budget, plan)
 
 
-def descend(
-    target: Target, x: np.ndarray, member: np.ndarray, budget: Budget, plan: Plan = PLAN
-) -> Proposals:
+def descend(target: Target, x: np.ndarray, member: np.ndarray, budget: Budget, plan: Plan = PLAN) -> Proposals:
     """Descend from x [points, n_inputs], each point chasing the atoms of its row of `member` [points, atoms].
 
     Yields the points at which the formula's margin is not positive on our graph, whenever there are some.

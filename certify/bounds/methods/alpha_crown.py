@@ -21,9 +21,7 @@ def bound(network: Network, box: Interval, rows: Rows, expired: Callable[[], boo
     return relaxed, optimise(relaxed, rows, ASCENT, expired=expired).lower
 
 
-def tighten(
-    network: Network, box: Interval, known: Mapping[str, Interval], expired: Callable[[], bool]
-) -> Relaxed:
+def tighten(network: Network, box: Interval, known: Mapping[str, Interval], expired: Callable[[], bool]) -> Relaxed:
     """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up."""
     return intermediate_bounds(network, box, known=known, bound_rows=_optimised(expired))
 

@@ -63,7 +63,9 @@ def _shrink(network: Network, node: Node, index: np.ndarray, changed: dict[str, 
     for reader in network.consumers[node.name]:
         reader = changed.get(reader.name, reader)
         assert isinstance(reader.op, Dense)
-        weight = np.ascontiguousarray(reader.op.weight[:, index]) if isinstance(reader.op.weight, np.ndarray) else (
-            reader.op.weight[:, index.tolist()]
+        weight = (
+            np.ascontiguousarray(reader.op.weight[:, index])
+            if isinstance(reader.op.weight, np.ndarray)
+            else (reader.op.weight[:, index.tolist()])
         )
         changed[reader.name] = replace(reader, op=replace(reader.op, in_shapes=(shape,), weight=weight))

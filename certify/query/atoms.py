@@ -1,0 +1,81 @@
+"""The atoms of a query while they are collected: each constraint once, numbered in the order of first use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from certify.query.formula import FALSE, TRUE, AllOf, AnyOf, Atoms, Formula
+from certify.query.linear import Constraint, nearest, rounded_up
+from certify.query.syntax import Query
+
+_Key = tuple[tuple[tuple[int, float], ...], float, bool]
+
+
+class AtomTable:
+    """Numbers constraints; equal ones share a number.
+
+    Coefficients are rounded to the nearest float64, the right-hand side upwards, once each. Of numbers as they are
+    written nothing is lost; only where arithmetic on constants leaves the float64 grid, as in (* 0.1 (* 0.1 Y_0)), does
+    the atom differ from the text, by half a unit in the last place. Witnesses are replayed against the text.
+    """
+
+    def __init__(self, query: Query, n_inputs: int, n_outputs: int) -> None:
+        self._query, self._n_inputs, self._n_outputs = query, n_inputs, n_outputs
+        self._numbers: dict[_Key, int] = {}
+        self._offsets: list[int] = []
+
+    def formula(self, constraint: Constraint, offset: int) -> Formula:
+        """The formula of a constraint; without variables it is true or false."""
+        relation = constraint.relation
+        if not constraint.coefficients:
+            rhs = constraint.rhs
+            holds = {"<=": rhs >= 0, ">=": rhs <= 0, "<": rhs > 0, ">": rhs < 0, "==": rhs == 0, "!=": rhs != 0}
+            return TRUE if holds[relation] else FALSE
+        if relation in ("<=", "<"):
+            return self._number(constraint, relation == "<", offset)
+        if relation in (">=", ">"):
+            return self._number(constraint.mirrored(), relation == ">", offset)
+        strict = relation == "!="
+        sides = (self._number(constraint, strict, offset), self._number(constraint.mirrored(), strict, offset))
+        return AnyOf(sides) if strict else AllOf(sides)
+
+    def _number(self, constraint: Constraint, strict: bool, offset: int) -> int:
+        """The number of `coefficients . variables <= rhs`, or `<` if strict."""
+        try:
+            ordered = sorted(constraint.coefficients.items())
+            coefficients = tuple([(variable, nearest(value)) for variable, value in ordered])
+            key = coefficients, rounded_up(constraint.rhs), strict
+        except OverflowError:
+            raise self._query.error(offset, "a coefficient is too large", "float64 ends at about 1.8e308") from None
+        number = self._numbers.setdefault(key, len(self._numbers))
+        if number == len(self._offsets):
+            self._offsets.append(offset)
+        return number
+
+    def finish(self) -> Atoms:
+        """All atoms as arrays."""
+        rows, columns, values = [], [], []
+        for row, (coefficients, _, _) in enumerate(self._numbers):
+            for column, value in coefficients:
+                rows.append(row)
+                columns.append(column)
+                values.append(value)
+        at_row, at_column, entry = (
+            np.array(rows, dtype=int),
+            np.array(columns, dtype=int),
+            np.array(values, dtype=float),
+        )
+        on_output = at_column >= self._n_inputs
+        outputs = np.zeros((len(self._numbers), self._n_outputs))
+        outputs[at_row[on_output], at_column[on_output] - self._n_inputs] = entry[on_output]
+        inputs = None
+        if not on_output.all():
+            inputs = np.zeros((len(self._numbers), self._n_inputs))
+            inputs[at_row[~on_output], at_column[~on_output]] = entry[~on_output]
+        return Atoms(
+            outputs=outputs,
+            inputs=inputs,
+            rhs=np.array([rhs for _, rhs, _ in self._numbers], dtype=float),
+            strict=np.array([strict for _, _, strict in self._numbers], dtype=bool),
+            line=self._query.lines(np.array(self._offsets, dtype=int)),
+        )

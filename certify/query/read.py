@@ -1,0 +1,65 @@
+"""The door to specifications: a file or a text in, a `Query` out, whichever version of VNN-LIB it is."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+from certify.errors import ParseError
+from certify.query.collector import paused_collector
+from certify.query.read_v1 import read_v1
+from certify.query.read_v2 import read_v2
+from certify.query.syntax import Query
+from certify.query.tokens import Source
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_query(path: str | Path, *, strict: bool = False) -> Query:
+    """Read a .vnnlib file, plain or gzipped; `sha256` is that of the uncompressed bytes.
+
+    By default what other generators write outside the standard is read too, with a line in `Query.notes`; `strict`
+    refuses it. Whatever cannot be read is a ParseError with file, line and column.
+    """
+    file = str(path)
+    data = _read_bytes(file)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line_start = data.rfind(b"\n", 0, error.start) + 1
+        place = data.count(b"\n", 0, error.start) + 1, error.start - line_start + 1
+        raise ParseError(file, *place, "this byte is not UTF-8", "save the file as UTF-8 text") from None
+    return _parse(Source(file, text, strict), hashlib.sha256(data).hexdigest())
+
+
+def parse_query(text: str, file: str = "<string>", *, strict: bool = False) -> Query:
+    """The query that a text holds; see `read_query`."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _parse(Source(file, text, strict), digest)
+
+
+def _read_bytes(file: str) -> bytes:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        hint = "check the path" if isinstance(error, FileNotFoundError) else ""
+        raise ParseError(file, 1, 1, f"cannot be read: {error.strerror or error}", hint) from None
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ParseError(file, 1, 1, f"not a whole gzip file: {error}", "copy or download it again") from None
+
+
+def _parse(source: Source, sha256: str) -> Query:
+    if source.text.startswith(_BYTE_ORDER_MARK):
+        source = Source(source.file, source.text[1:], source.strict)
+        source.tolerate(0, "a byte order mark")
+    if not source.code.strip():
+        raise source.error(0, "the file is empty", "a specification declares inputs and outputs and asserts something")
+    second = "vnnlib-version" in source.code or "declare-network" in source.code
+    with paused_collector():
+        return read_v2(source, sha256) if second else read_v1(source, sha256)

@@ -1,0 +1,152 @@
+"""The abstract syntax of a query, the same for VNN-LIB 1.0 and 2.0.
+
+A query asks: is there an assignment of the declared inputs such that every assertion holds, the outputs being what the
+network computes? Nodes are immutable and carry the offset of their first character in the text, from which
+`Query.locate` finds line and column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from certify.errors import ParseError
+
+Version = Literal["1.0", "2.0"]
+Relation = Literal["<=", ">=", "<", ">", "==", "!="]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A number: the nearest float64, and the text it was written as."""
+
+    value: float
+    lexeme: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One element of a declared tensor. `index` is flat, in row-major (C) order."""
+
+    tensor: str
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`operator` applied to its operands from left to right: (- a b c) is a - b - c, (- a) is -a."""
+
+    operator: Literal["+", "-", "*"]
+    operands: tuple[Term, ...]
+    offset: int
+
+
+Term = Constant | Variable | Arithmetic
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left relation right`."""
+
+    relation: Relation
+    left: Term
+    right: Term
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connective:
+    """Conjunction or disjunction of its operands, in the order written."""
+
+    operator: Literal["and", "or"]
+    operands: tuple[Assertion, ...]
+    offset: int
+
+
+Assertion = Comparison | Connective
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorBounds:
+    """Many assertions `X_i <= c` or `X_i >= c` on one tensor, in bulk: the compact form of what most specs consist of.
+
+    Row k asserts: element `index[k]` of `tensor` is <= (where `upper[k]`) or >= (elsewhere) `value[k]`.
+    """
+
+    tensor: str
+    index: np.ndarray
+    upper: np.ndarray
+    value: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A declared input or output. `shape` is () for a scalar and for the flat elements of VNN-LIB 1.0 it is (n,)."""
+
+    name: str
+    role: Literal["input", "output"]
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def element(self, index: int, version: Version) -> str:
+        """How a version of VNN-LIB writes the element with a flat index: X_7, X[1,2], or Y for a scalar."""
+        if version == "1.0":
+            return f"{self.name}_{index}"
+        if not self.shape:
+            return self.name
+        return f"{self.name}[{','.join(map(str, np.unravel_index(index, self.shape)))}]"
+
+
+def locate(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a character offset into a text."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A specification as written: declarations and assertions, all of which must hold together.
+
+    In version 1.0 the tensors are called X and Y and have one axis. `notes` lists what was read leniently.
+    """
+
+    file: str
+    version: Version
+    network: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    bounds: tuple[TensorBounds, ...]
+    assertions: tuple[Assertion, ...]
+    text: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    def locate(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character offset into the text."""
+        return locate(self.text, offset)
+
+    def lines(self, offsets: np.ndarray) -> np.ndarray:
+        """The lines, from 1, of many character offsets at once."""
+        ends = np.cumsum([len(line) + 1 for line in self.text.split("\n")])
+        return np.searchsorted(ends, offsets, side="right") + 1
+
+    def error(self, offset: int, message: str, hint: str = "") -> ParseError:
+        """A complaint about what stands at a character offset."""
+        return ParseError(self.file, *self.locate(offset), message, hint)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All declared tensors in declaration order: inputs, then outputs."""
+        yield from self.inputs
+        yield from self.outputs
