@@ -14,12 +14,10 @@ from certify.backends.base import load_backend
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
 from certify.errors import InputError
-from certify.files import resolve
 from certify.network.graph import INPUT
 from certify.network.read_onnx import load_model
 from certify.problem import Goal, Problem, pose
-from certify.query.read import read_query
-from certify.query.syntax import Query
+from certify.query.read import read_query as load_query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
@@ -57,11 +55,6 @@ def check(
         return run.verify(prover)
 
 
-def load_query(spec: str | Path, *, strict: bool = False) -> Query:
-    """Read a VNN-LIB file, plain or gzipped. strict refuses what other generators write outside the standard."""
-    return read_query(resolve(spec), strict=strict)
-
-
 def load_problem(model: str | Path, spec: str | Path, settings: Settings | None = None) -> Problem:
     """The problem that two files pose together."""
     strict = settings is not None and settings.strict
@@ -71,7 +64,7 @@ def load_problem(model: str | Path, spec: str | Path, settings: Settings | None 
 @dataclass(frozen=True)
 class RegionBounds:
     """Bounds on one region. outputs: (lower, upper), [n_outputs] each; margins: [atoms] lower bounds, by atom number;
-    hidden: (lower, upper) by name of each relaxed value; unstable: how many of its elements the relaxation is inexact on.
+    hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each relaxation is inexact.
     """
 
     goal: Goal
@@ -111,7 +104,7 @@ def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> Reg
     lower = to_numpy(lower)[0]
     hidden = {name: (to_numpy(i.lower)[0], to_numpy(i.upper)[0]) for name, i in relaxed.intervals.items()}
     unstable = {
-        node.name: int(to_numpy(node.op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
+        node.name: int(to_numpy(node.nonlinear_op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
         for node in network.nonlinear
     }
     return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable)

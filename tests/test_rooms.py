@@ -1,4 +1,4 @@
-"""The direction of the doors: which room may import which (docs of the layout: README, design). Lazy imports count too."""
+"""The direction of the doors: which room may import which. Lazy imports count too."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Looking for counterexamples: an attack guesses, it claims nothing."""

@@ -1,0 +1,1 @@
+"""Ways to prove, behind one interface; one file each."""

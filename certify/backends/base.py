@@ -1,4 +1,4 @@
-"""What a backend is: one file in this folder with a `BACKEND` of this type; its name on the command line is the file's."""
+"""What a backend is: one file in this folder with a `BACKEND`; the command line names it as the file."""
 
 from __future__ import annotations
 

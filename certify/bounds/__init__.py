@@ -1,0 +1,1 @@
+"""Certified bounds of what a network computes on boxes of inputs."""

@@ -96,7 +96,7 @@ def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | 
 
 
 def _inner(weight: Array, value: Array) -> Array:
-    """<weight, value> over the shape: [batch, rows, *shape] with [*shape] or [batch, 1 or rows, *shape] -> [batch, rows].
+    """<weight, value> over the shape, [batch, rows]: weight [batch, rows, *shape], value [*shape] or with a batch.
 
     A bias broadcast over the shape ([*shape] with axes of length 1) is allowed.
     """

@@ -58,8 +58,9 @@ def intermediate_bounds(
 ) -> Relaxed:
     """Bound the inputs of all relaxed nodes on each box, in topological order.
 
-    known: bounds that hold already (from a larger box), intersected with. bound_rows: how inexact elements are tightened;
-    None leaves intervals. forms: receives, by value name, the flat elements tightened and their form (+ rows, - rows).
+    known: bounds that hold already (from a larger box), intersected with. bound_rows: how inexact elements are
+    tightened; None leaves intervals. forms: receives, by value name, the flat elements tightened and their form
+    (+ rows, then - rows).
     Raises NumericalError on NaN.
     """
     relaxed = Relaxed(network, box)

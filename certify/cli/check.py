@@ -110,7 +110,7 @@ class _Desk:
         leave(self.answer(verdict))
 
     def answer(self, verdict: Verdict) -> int:
-        """Print and write the verdict; the exit code. A second caller waits for ever, the first one ends the process."""
+        """Print and write the verdict; the exit code. A second caller waits while the first one ends the process."""
         self._once.acquire()
         if self._live is not None:
             self._live.stop()

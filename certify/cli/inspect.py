@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,9 +19,7 @@ def inspect(
 ) -> None:
     """List operators with how each is handled, shapes and parameters; name the first node that is not supported."""
     with reported(verbose):
-        from certify.api import load_query
         from certify.network.read_onnx import describe, load_model
-        from certify.problem import pose
 
         sheet = describe(model)
         typer.echo(f"{model}: opset {sheet.opset}, {sheet.n_parameters:,} parameters")
@@ -40,12 +38,15 @@ def inspect(
                     f"  {node.name}: {type(node.op).__name__} {list(node.op.out_shape)} <- {', '.join(node.inputs)}"
                 )
         if spec is not None:
-            _inspect_spec(load_query, pose, loaded, spec)
+            _inspect_spec(loaded, spec)
 
 
-def _inspect_spec(load_query, pose, loaded, spec: Path) -> None:  # type: ignore[no-untyped-def]
+def _inspect_spec(model: Any, spec: Path) -> None:
+    from certify.api import load_query
+    from certify.problem import pose
+
     query = load_query(spec)
-    problem = pose(loaded, query)
+    problem = pose(model, query)
     typer.echo(f"{spec}: VNN-LIB {query.version}, {len(problem.atoms)} atoms over the outputs")
     for number, goal in zip(range(4), problem.goals(), strict=False):
         varying = int((goal.upper > goal.lower).sum())

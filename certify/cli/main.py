@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -13,7 +14,7 @@ from certify.cli import backends, bounds, check, inspect, spec
 from certify.threads import limit_by_environment
 
 app = typer.Typer(
-    help="Formal verification and certified bounds for neural networks: ONNX + VNN-LIB in, a verdict with evidence out.",
+    help="Formal verification of neural networks: ONNX and VNN-LIB in, a verdict with evidence out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,8 +54,6 @@ def run() -> NoReturn:
 def leave(code: int) -> NoReturn:
     """Flush and end the process at once (tearing down torch alone takes half a second)."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(BrokenPipeError, ValueError):
             stream.flush()
-        except (BrokenPipeError, ValueError):
-            pass
     os._exit(code)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # How long after its deadline a run may still answer by itself.
 GRACE = 0.25
@@ -17,8 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def process_start() -> float:
     """When this process started, on the clock of time.monotonic (now, where the system does not tell)."""
     try:
-        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
-            ticks = int(file.read().rpartition(")")[2].split()[19])
+        ticks = int(Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
         return time.monotonic() - age
     except (OSError, AttributeError, ValueError, IndexError):

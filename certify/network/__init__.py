@@ -1,0 +1,1 @@
+"""From an ONNX file to a frozen graph of ops, its rewrites and its evaluation."""

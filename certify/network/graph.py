@@ -25,6 +25,12 @@ class Node:
     inputs: tuple[str, ...]
     source: str = ""
 
+    @property
+    def nonlinear_op(self) -> Nonlinear:
+        """The op, of a node known to need a relaxation."""
+        assert isinstance(self.op, Nonlinear)
+        return self.op
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -136,8 +142,13 @@ class GraphBuilder:
         return Value(name, tuple(int(n) for n in op.out_shape))
 
     def rename_last(self, value: Value, name: str) -> Value:
-        """The value under its ONNX tensor name, if the newest node computes it."""
-        if not self.nodes or self.nodes[-1].name != value.name or not value.name.startswith("@"):
+        """The value under its ONNX tensor name, if the newest node computes it and the name is not one of ours."""
+        if (
+            not self.nodes
+            or self.nodes[-1].name != value.name
+            or not value.name.startswith("@")
+            or name.startswith("@")
+        ):
             return value
         self.nodes[-1] = replace(self.nodes[-1], name=name)
         return replace(value, name=name)

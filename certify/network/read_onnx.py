@@ -144,7 +144,7 @@ class GraphReader:
         for tensor in self.proto.graph.initializer:
             try:
                 array = numpy_helper.to_array(tensor)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise ModelError(f"{self.path}: initializer '{tensor.name}' is damaged: {error}") from error
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 message = f"{self.path}: initializer '{tensor.name}' holds NaN or infinite values"
@@ -168,27 +168,31 @@ class GraphReader:
         return specs
 
     def _tensor_spec(self, info: onnx.ValueInfoProto) -> TensorSpec:
-        import onnx
-
         kind = info.type.tensor_type
         if not info.type.HasField("tensor_type") or not kind.HasField("shape"):
             raise ModelError(f"{self.path}: '{info.name}' has no tensor shape", "run onnx shape inference on the model")
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        if np.dtype(dtype).kind != "f":
+        dtype = self._dtype(info)
+        if dtype.kind != "f":
             raise ModelError(f"{self.path}: '{info.name}' has type {dtype}; only floating point tensors can be bounded")
         shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 1 for d in kind.shape.dim)
-        return TensorSpec(info.name, shape, str(np.dtype(dtype)))
+        return TensorSpec(info.name, shape, str(dtype))
+
+    def _dtype(self, info: onnx.ValueInfoProto) -> np.dtype:
+        from onnx import helper
+
+        try:
+            return np.dtype(helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type))
+        except KeyError as error:
+            raise ModelError(f"{self.path}: '{info.name}' has an unknown element type ({error})") from error
 
     def _read_outputs(self) -> tuple[Value, tuple[TensorSpec, ...]]:
-        import onnx
-
-        flats, specs = [], []
+        flats: list[Operand] = []
+        specs = []
         for info in self.proto.graph.output:
             operand = self.known.get(info.name)
             if operand is None:
                 raise ModelError(f"{self.path}: no node computes the output '{info.name}'")
-            dtype = str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)))
-            specs.append(TensorSpec(info.name, tuple(operand.shape), dtype))
+            specs.append(TensorSpec(info.name, tuple(operand.shape), str(self._dtype(info))))
             if isinstance(operand, Value):
                 flats.append(reshape(self.build, operand, (specs[-1].size,)))
             else:
@@ -203,34 +207,42 @@ class GraphReader:
         return output, tuple(specs)
 
     def _read_node(self, number: int, node: onnx.NodeProto) -> None:
+        if not all(isinstance(name, str) for name in (node.op_type, node.name, *node.input, *node.output)):
+            raise ModelError(f"{self.path}: node #{number} has a name that is not text", "export or download it again")
         self.operators[node.op_type] += 1
         label = node.name or f"#{number} ({node.output[0] if node.output else '?'})"
         try:
             operands = tuple(self.known[name] if name else None for name in node.input)
         except KeyError as error:
             raise ModelError(f"{self.path}: node '{label}' reads {error}, which nothing before it computes") from error
-        attributes = {a.name: _attribute(a) for a in node.attribute}
+        try:
+            attributes = {a.name: _attribute(a) for a in node.attribute}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.path}: node '{label}' has a damaged attribute: {error}") from error
         used = tuple(name for name in node.output if name)
         spec = NodeSpec(node.op_type, label, self.opset, operands, attributes, len(used))
         self.build.source = f"{node.op_type} {label}"
-        results = self._fold(spec, node)
+        results, emitted = self._fold(spec, node), len(self.build.nodes)
         if results is None:
             results = self._translate(spec, node.domain)
         for name, value in zip(node.output, results, strict=False):
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.isnan(value).any():
+                raise ModelError(f"{self.path}: node '{label}' computes NaN from constants alone", "re-export it")
+            # A value from before keeps the name that others may know it by.
+            if name and isinstance(value, Value) and len(self.build.nodes) > emitted:
+                value = self.build.rename_last(value, name)
             if name:
-                self.known[name] = self.build.rename_last(value, name) if isinstance(value, Value) else value
+                self.known[name] = value
 
     def _fold(self, spec: NodeSpec, node: onnx.NodeProto) -> tuple[Operand, ...] | None:
         """The node's outputs if they do not depend on the network's input, else None."""
-        if spec.op_type == "Shape":
+        if spec.op_type in ("Shape", "Size"):
             operand = spec.operand(0)
-            assert operand is not None
+            if operand is None:
+                raise spec.unsupported("input 0 is missing")
             window = slice(spec.attributes.get("start", 0), spec.attributes.get("end"))
-            return (np.array(operand.shape[window], dtype=np.int64),)
-        if spec.op_type == "Size":
-            operand = spec.operand(0)
-            assert operand is not None
-            return (np.array(int(np.prod(operand.shape)), dtype=np.int64),)
+            shape = np.array(operand.shape, dtype=np.int64)
+            return (shape[window] if spec.op_type == "Shape" else np.array(shape.prod()),)
         if any(isinstance(operand, Value) for operand in spec.inputs):
             return None
         if any(a.g.node for a in node.attribute):
@@ -243,7 +255,7 @@ class GraphReader:
         from onnx import defs, helper
         from onnx.reference import ReferenceEvaluator
 
-        named = {n: x for n, x in zip(node.input, spec.inputs, strict=True) if n and x is not None}
+        named = {n: x for n, x in zip(node.input, spec.inputs, strict=True) if n and isinstance(x, np.ndarray)}
         graph = helper.make_graph(
             [node],
             "constant",
@@ -271,7 +283,7 @@ class GraphReader:
             result = entry.translate(spec, self.build)
         except InputError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError) as error:
+        except (KeyError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             raise spec.unsupported(f"malformed node: {error}") from error
         return result if isinstance(result, tuple) else (result,)
 

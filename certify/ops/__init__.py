@@ -1,0 +1,1 @@
+"""Facts about operators: forward, adjoint, intervals, relaxations; one family per file."""

@@ -10,7 +10,7 @@ from certify.arrays import Array
 from certify.ops.kinds import Linear
 from certify.ops.product import Product
 from certify.ops.reciprocal import Reciprocal
-from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
 from certify.ops.scale import ScaleShift, expand_to, sum_to
 
 
@@ -44,7 +44,7 @@ def add(build: Builder, a: Value, b: Value, sign: int = 1) -> Value:
     return build.emit(Add((a.shape, b.shape), shape, (1, sign)), a, b)
 
 
-def scale(build: Builder, x: Value, factor: np.ndarray | None, shift: np.ndarray | None = None) -> Value:
+def scale(build: Builder, x: Value, factor: Operand, shift: Operand = None) -> Value:
     """Factor * x + shift for constants."""
     factor = np.ones(()) if factor is None else np.asarray(factor, dtype=np.float64)
     shift = None if shift is None else np.asarray(shift, dtype=np.float64)
@@ -95,7 +95,7 @@ def mul_node(node: NodeSpec, build: Builder) -> Value:
 
 
 @register("Div", handled="linear with a constant divisor, else product with the reciprocal",
-          examples=lambda: [Example([(2, 3), np.float32([1.0, -2.0, 4.0])])])  # fmt: skip
+          examples=lambda: [Example([(2, 3), np.array([1.0, -2.0, 4.0], np.float32)])])  # fmt: skip
 def div_node(node: NodeSpec, build: Builder) -> Value:
     """Div; the divisor must keep one sign on the input region, or nothing can be bounded."""
     a, b = node.operand(0), node.operand(1)
@@ -126,6 +126,6 @@ def sum_node(node: NodeSpec, build: Builder) -> Value:
         elif isinstance(other, Value):
             total = scale(build, other, None, total)
         else:
-            total = np.add(total, other)
+            total = np.add(np.asarray(total), np.asarray(other))
     assert isinstance(total, Value)
     return total

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ Ints = tuple[int, ...]
 class Conv(Linear):
     """Cross-correlation: x [n, c_in, *space], weight [c_out, c_in / groups, *kernel], shift [c_out] or None."""
 
-    weight: np.ndarray
-    shift: np.ndarray | None
+    weight: Array
+    shift: Array | None
     strides: Ints
     before: Ints
     after: Ints
@@ -62,11 +63,11 @@ class Conv(Linear):
         return tuple(b + n + a for b, n, a in zip(self.before, space, self.after, strict=True))
 
     @property
-    def _inside(self) -> tuple[object, ...]:
+    def _inside(self) -> tuple[Any, ...]:
         space = self.in_shapes[0][2:]
         return (..., *(slice(b, b + n) for b, n in zip(self.before, space, strict=True)))
 
-    def _positions(self) -> list[tuple[object, ...]]:
+    def _positions(self) -> list[tuple[Any, ...]]:
         """For each position of the kernel, in row-major order, the places it touches in the padded input."""
         out_space = self.out_shape[2:]
         return [

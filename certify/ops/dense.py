@@ -16,8 +16,8 @@ from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 class Dense(Linear):
     """y = W x + b over the last axis: weight [n_out, n_in], shift [n_out] or None."""
 
-    weight: np.ndarray
-    shift: np.ndarray | None = None
+    weight: Array
+    shift: Array | None = None
 
     @property
     def bias(self) -> Array | None:
@@ -60,7 +60,7 @@ def dense(build: Builder, x: Value, weight: np.ndarray, shift: np.ndarray | None
 class StackedDense(Linear):
     """y[..., i, :] = W_i x[..., i, :]: one matrix per slice, weight [*stack, n_out, n_in]."""
 
-    weight: np.ndarray
+    weight: Array
 
     def linear(self, *xs: Array) -> Array:
         """W_i x_i."""
@@ -140,6 +140,8 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
         return _constant_first(node, build, np.asarray(a, dtype=np.float64), b, factor)
     assert isinstance(a, Value)
     weight = np.asarray(b, dtype=np.float64) * factor
+    if a.shape[-1] != weight.shape[-2 if weight.ndim > 1 else 0]:
+        raise node.unsupported(f"shapes {a.shape} and {weight.shape} do not fit")
     if weight.ndim == 1:
         y = dense(build, a, weight[None, :])
         return reshape(build, y, y.shape[:-1])
@@ -154,6 +156,8 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
 
 def _constant_first(node: NodeSpec, build: Builder, a: np.ndarray, b: Value, factor: float) -> Value:
     """a @ b as (b^T a^T)^T."""
+    if a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else 0]:
+        raise node.unsupported(f"shapes {a.shape} and {b.shape} do not fit")
     if len(b.shape) == 1:
         y = dense(build, b, (a * factor).reshape(-1, a.shape[-1]))
         return reshape(build, y, a.shape[:-1])

@@ -1,4 +1,4 @@
-"""Ops that move elements without computing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast, Transpose."""
+"""Ops that compute nothing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast, Transpose."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def squeeze(node: NodeSpec, build: Builder) -> Value:
 
 
 @register("Unsqueeze", handled="no computation",
-          examples=lambda: [Example([(2, 3), np.array([0, 3])]), Example([(2, 3)], {"axes": [1]}, opset=11)])  # fmt: skip
+          examples=lambda: [Example([(2, 3), np.array([0, 3])]),
+                            Example([(2, 3)], {"axes": [1]}, opset=11)])  # fmt: skip
 def unsqueeze(node: NodeSpec, build: Builder) -> Value:
     """Insert axes of length 1."""
     x = node.variable()

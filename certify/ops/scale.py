@@ -36,8 +36,8 @@ def expand_to(array: Array, in_shape: Shape, out_shape: Shape) -> Array:
 class ScaleShift(Linear):
     """y = scale * x + shift; scale and shift are broadcastable to out_shape, and so is x."""
 
-    scale: np.ndarray
-    shift: np.ndarray | None = None
+    scale: Array
+    shift: Array | None = None
 
     @classmethod
     def scalar(cls, shape: Shape, scale: float, shift: float | None = None) -> ScaleShift:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def _zeros(like: Array, shape: Shape) -> Array:
     return xp.zeros(shape, dtype=like.dtype) if xp is np else xp.zeros(shape, dtype=like.dtype, device=like.device)
 
 
-def _along(axis_from_end: int, item: object) -> tuple[object, ...]:
+def _along(axis_from_end: int, item: Any) -> tuple[Any, ...]:
     """The subscript that applies `item` to the axis counted from the end (-1 is the last)."""
     return (..., item, *(slice(None),) * (-axis_from_end - 1))
 
@@ -31,7 +32,7 @@ class Take(Linear):
     index: np.ndarray
 
     @cached_property
-    def _pieces(self) -> list[tuple[object, object]]:
+    def _pieces(self) -> list[tuple[Any, Any]]:
         """Pairs (place in x, place in y) without repetition within a pair; slices where the places are regular."""
         order = np.zeros(len(self.index), dtype=int)
         seen: dict[int, int] = {}
@@ -81,7 +82,7 @@ class ZeroPad(Linear):
         return self.shift
 
     @property
-    def _inside(self) -> tuple[object, ...]:
+    def _inside(self) -> tuple[Any, ...]:
         return (..., *(slice(b, b + n) for b, n in zip(self.before, self.in_shapes[0], strict=True)))
 
     def linear(self, *xs: Array) -> Array:
@@ -113,7 +114,7 @@ class Concat(Linear):
         """The constant pieces."""
         return self.shift
 
-    def _places(self) -> list[tuple[object, ...]]:
+    def _places(self) -> list[tuple[Any, ...]]:
         lengths = (shape[self.axis] for shape in self.in_shapes)
         return [_along(self.axis, slice(s, s + n)) for s, n in zip(self.starts, lengths, strict=True)]
 
@@ -239,7 +240,7 @@ def pad(node: NodeSpec, build: Builder) -> Value:
         front[axis], back[axis] = pads[i], pads[len(axes) + i]
     mode = node.attributes.get("mode", "constant")
     if mode != "constant":
-        modes = {"edge": "edge", "reflect": "reflect", "wrap": "wrap"}
+        modes: dict[str, Any] = {"edge": "edge", "reflect": "reflect", "wrap": "wrap"}
         if mode not in modes:
             raise node.unsupported(f"unknown mode '{mode}'")
         for axis, width in enumerate(zip(front, back, strict=True)):

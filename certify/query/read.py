@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 
 from certify.errors import ParseError
+from certify.files import read_bytes
 from certify.query.collector import paused_collector
 from certify.query.read_v1 import read_v1
 from certify.query.read_v2 import read_v2
@@ -21,10 +20,11 @@ def read_query(path: str | Path, *, strict: bool = False) -> Query:
     """Read a .vnnlib file, plain or gzipped; `sha256` is that of the uncompressed bytes.
 
     By default what other generators write outside the standard is read too, with a line in `Query.notes`; `strict`
-    refuses it. Whatever cannot be read is a ParseError with file, line and column.
+    refuses it. Raises InputError for a file that is missing, empty or damaged, ParseError with file, line and column for
+    what is in it.
     """
     file = str(path)
-    data = _read_bytes(file)
+    data = read_bytes(path)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -38,20 +38,6 @@ def parse_query(text: str, file: str = "<string>", *, strict: bool = False) -> Q
     """The query that a text holds; see `read_query`."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return _parse(Source(file, text, strict), digest)
-
-
-def _read_bytes(file: str) -> bytes:
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        hint = "check the path" if isinstance(error, FileNotFoundError) else ""
-        raise ParseError(file, 1, 1, f"cannot be read: {error.strerror or error}", hint) from None
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ParseError(file, 1, 1, f"not a whole gzip file: {error}", "copy or download it again") from None
 
 
 def _parse(source: Source, sha256: str) -> Query:

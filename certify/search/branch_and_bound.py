@@ -1,4 +1,4 @@
-"""Branch and bound over batches of subproblems. What a subproblem is, and how it is bounded and cut, is the brancher's."""
+"""Branch and bound over batches of subproblems; what one is, and how it is bounded and cut, is the brancher's."""
 
 from __future__ import annotations
 

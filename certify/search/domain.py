@@ -20,7 +20,7 @@ class Domains:
     """A batch of subproblems.
 
     lower, upper: [batch, n_inputs] their boxes; task: [batch] which goal (and clause) they belong to; node: [batch]
-    their numbers in the search tree; depth: [batch]; margins: [batch, rows] best lower bounds of the task's rows so far;
+    their numbers in the search tree; depth: [batch]; margins: [batch, rows] best lower bounds of the task's rows;
     bound: [batch] the lower bound of the formula that follows. hidden: bounds of hidden values that hold in the domain.
     signs: by value, [batch, *shape], +1 / -1 where a split fixed the sign of an element, else 0; slopes, multipliers:
     where to start optimising, as in `bounds.optimise`.
@@ -79,9 +79,9 @@ def _map(function: Any, trees: Sequence[Any]) -> Any:
     if isinstance(first, tuple):
         made = [_map(function, [tree[i] for tree in trees]) for i in range(len(first))]
         return type(first)(*made) if hasattr(first, "_fields") else tuple(made)
-    if dataclasses.is_dataclass(first):
+    if isinstance(first, Domains):
         names = [f.name for f in dataclasses.fields(first)]
-        return type(first)(**{n: _map(function, [getattr(tree, n) for tree in trees]) for n in names})
+        return Domains(**{n: _map(function, [getattr(tree, n) for tree in trees]) for n in names})
     return function(trees)
 
 

@@ -157,7 +157,7 @@ class InputSplit:
         return replace(twice, lower=lower, upper=upper, node=numbers.reshape(-1), depth=twice.depth + 1)
 
     def _clip(self, domains: Domains, detail: Detail, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Each box without what a row proves safe, for rows that every unsafe point must satisfy: (lower, upper, empty).
+        """Each box without what a row that every unsafe point must satisfy proves safe: (lower, upper, empty).
 
         Unsafe x have  a . x + b <= 0  for each such row, so x_j is bounded by what the others leave at their best.
         """
@@ -203,11 +203,11 @@ def clip_box(lower: np.ndarray, upper: np.ndarray, index: np.ndarray, a: np.ndar
 def _place(domains: Domains, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(axis, point, possible): where to halve each box; impossible where no axis has room for a point in between."""
     middle = domains.lower + (domains.upper - domains.lower) / 2.0
-    room = (domains.lower < middle) & (middle < domains.upper)
+    room = np.asarray((domains.lower < middle) & (middle < domains.upper))
     width = domains.upper - domains.lower
     scores = np.where(np.isfinite(scores), scores, 0.0)
-    flat = ~(np.where(room, scores, 0.0) > 0.0).any(axis=1)
-    ranked = np.where(room, np.where(flat[:, None], width, scores), -1.0)
+    scored = np.asarray((np.where(room, scores, 0.0) > 0.0).any(axis=1))
+    ranked = np.where(room, np.where(scored[:, None], scores, width), -1.0)
     axis = ranked.argmax(axis=1)
     every = np.arange(len(domains))
     return axis, middle[every, axis], room[every, axis]

@@ -19,7 +19,7 @@ from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, worst_margin
 from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
-from certify.search.relu_split import ReluSplit, TooManyClauses
+from certify.search.relu_split import ReluSplit, TooManyClausesError
 from certify.search.tree import Leaves, SearchTree
 from certify.settings import Budget
 
@@ -59,7 +59,7 @@ class Prover:
         self.proof = Proof(Outcome(True, True, float("inf")))
 
     def screen(self) -> list[OpenGoal]:
-        """Bound what one CROWN pass may settle; the goals that stay open. (Boxes of few inputs go to search at once.)"""
+        """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
         for root in self.roots:
             if not self.budget.expired():
                 root.crown()
@@ -113,7 +113,7 @@ class Prover:
             return
         try:
             brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, TREE_BYTES)
-        except TooManyClauses:
+        except TooManyClausesError:
             self.progress.notes.append("the specification has too many conjunctions to search one by one")
             self._conclude(Outcome(False, True, root.bound))
             return

@@ -32,7 +32,7 @@ LARGEST_BATCH = 256
 MOST_CLAUSES = 20_000
 
 
-class TooManyClauses(Exception):
+class TooManyClausesError(Exception):
     """The formula has more conjunctions than can be searched one by one."""
 
 
@@ -44,6 +44,10 @@ class Detail:
     element: np.ndarray
     score: np.ndarray
 
+    def put(self, index: np.ndarray, other: Detail) -> None:
+        """Take the splits of the domains at `index` from another."""
+        self.number[index], self.element[index], self.score[index] = other.number, other.element, other.score
+
 
 class ReluSplit:
     """A `Brancher` that fixes signs. Tasks are the conjunctions left open in one goal."""
@@ -54,7 +58,7 @@ class ReluSplit:
         self.network = root.network
         found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
         if len(found) > MOST_CLAUSES:
-            raise TooManyClauses
+            raise TooManyClausesError
         self.width = max((len(clause) for clause in found), default=1)
         self.clauses = np.full((len(found), self.width), -1)
         for number, clause in enumerate(found):
@@ -99,11 +103,22 @@ class ReluSplit:
             again, closed_now, more, _ = self._ascend(domains.select(idle), LAST_ASCENT, budget)
             domains = domains.replace_at(idle, again)
             closed[idle] = closed_now
-            detail.number[idle], detail.element[idle], detail.score[idle] = more.number, more.element, more.score
+            detail.put(idle, more)
+            idle = idle[~closed_now & ~(more.score > 0.0)]
+        if len(idle):
+            detail.put(idle, self._splits_for_feasibility(domains.select(idle), budget))
         return Bounded(domains, closed, points, detail)
 
+    def _splits_for_feasibility(self, domains: Domains, budget: Budget) -> Detail:
+        """Splits for domains whose bound feels no open rectifier any more, but whose signs may contradict each other.
+
+        With every multiplier raised, the walk shows which rectifiers blur the constraints of the signs already fixed.
+        """
+        raised = {value: multiplier + np.float32(1.0) for value, multiplier in domains.multipliers.items()}
+        return self._ascend(replace(domains, multipliers=raised), Ascent(iterations=0), budget, record=False)[2]
+
     def _ascend(
-        self, domains: Domains, ascent: Ascent, budget: Budget
+        self, domains: Domains, ascent: Ascent, budget: Budget, record: bool = True
     ) -> tuple[Domains, np.ndarray, Detail, np.ndarray]:
         """(domains with new bounds and parameters, mask of closed ones, the best splits, points worth a try)."""
         relaxed = self._relaxed(domains)
@@ -121,7 +136,8 @@ class ReluSplit:
         )
         margins = np.fmax(domains.margins, to_numpy(found.lower))
         closed = to_numpy(found.settled).copy()
-        self._record_leaves(domains, closed, margins, found)
+        if record:
+            self._record_leaves(domains, closed, margins, found)
         detail = Detail(*relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0))
         points = to_numpy(found.form.minimiser(relaxed.box))[~closed].reshape(-1, self.network.n_inputs)
         keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
@@ -149,7 +165,7 @@ class ReluSplit:
         for name, interval in self.root.intervals.items():
             relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
         for node in self.network.nonlinear:
-            relaxed.relax(node, node.op.relax(*(relaxed.intervals[name] for name in node.inputs)))
+            relaxed.relax(node, node.nonlinear_op.relax(*(relaxed.intervals[name] for name in node.inputs)))
         return relaxed
 
     def _rows(self, task: np.ndarray) -> Rows:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certify.errors import ParseError
+from certify.errors import InputError, ParseError
 from certify.query.assertions import MAX_DEPTH
 from certify.query.normal_form import lower
 from certify.query.read import parse_query, read_query
@@ -34,29 +34,47 @@ def _fails(text: str, place: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "place", "message"),
+    ("content", "message"),
     [
-        (None, "1:1", "cannot be read: No such file"),
-        (b"", "1:1", "the file is empty"),
-        (b"; only a comment\n\n", "1:1", "the file is empty"),
-        (b"(declare-const X_0 Real)\n; caf\xe9\n", "2:6", "not UTF-8"),
-        (gzip.compress(V1.encode())[:-9], "1:1", "not a whole gzip file"),
-        (b"\x1f\x8bnot really", "1:1", "not a whole gzip file"),
-        (b"\x00\x00", "1:1", "begins no statement"),
+        (None, "no such file"),
+        (b"", "the file is empty"),
+        (gzip.compress(V1.encode())[:-9], "not a whole gzip file"),
+        (b"\x1f\x8bnot really", "not a whole gzip file"),
     ],
 )
-def test_damaged_file(tmp_path: Path, content: bytes | None, place: str, message: str) -> None:
+def test_damaged_file(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "spec.vnnlib"
     if content is not None:
         path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_query(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "message"),
+    [
+        (b"; only a comment\n\n", "1:1", "the file is empty"),
+        (b"(declare-const X_0 Real)\n; caf\xe9\n", "2:6", "not UTF-8"),
+        (b"\x00\x00", "1:1", "begins no statement"),
+    ],
+)
+def test_senseless_file(tmp_path: Path, content: bytes, place: str, message: str) -> None:
+    path = tmp_path / "spec.vnnlib"
+    path.write_bytes(content)
     with pytest.raises(ParseError, match=message) as caught:
         read_query(path)
     assert str(caught.value).startswith(f"{path}:{place}: ")
 
 
 def test_folder_is_not_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ParseError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_query(tmp_path)
+
+
+def test_a_packed_file_is_found_under_its_plain_name(tmp_path: Path) -> None:
+    (tmp_path / "a.vnnlib.gz").write_bytes(gzip.compress(V1.encode()))
+    assert read_query(tmp_path / "a.vnnlib").text == V1
 
 
 def test_gzip_is_transparent_and_hashed_uncompressed(tmp_path: Path) -> None:

@@ -125,7 +125,12 @@ def test_the_leaves_of_input_splits_cover_the_box() -> None:
         margins = posed.margins(points, evaluate(posed.network, points), goal.atoms)
         leaf, clipped = locate(tree, points, goal.lower, goal.upper)
         assert (leaf >= 0).all()
-        bounds = {int(n): m for step in tree.steps if isinstance(step, Leaves) for n, m in zip(step.node, step.margins)}
+        bounds = {
+            int(n): m
+            for step in tree.steps
+            if isinstance(step, Leaves)
+            for n, m in zip(step.node, step.margins, strict=True)
+        }
         for i, number in enumerate(leaf):
             if not clipped[i]:
                 assert (margins[i] >= bounds[int(number)] - 1e-9).all()

@@ -1,4 +1,4 @@
-"""Projected gradient descent with restarts (Madry et al. 2018), steps taken by the sign of Adam's moments.
+"""Projected gradient descent with restarts (Madry et al. 2018), steps scaled by Adam's moments, at most full ones.
 
 Each restart chases one conjunction of the formula, so that an easy but impossible target does not draw all of them. The
 loss of a conjunction is the sum of its atoms' margins that are still positive (a hinge: what holds already is left
@@ -21,13 +21,15 @@ from certify.settings import Budget
 
 @dataclass(frozen=True)
 class Plan:
-    """restarts: per conjunction, within the two limits; steps; step: as a share of the box's width, decaying."""
+    """restarts: per conjunction, within the two limits; steps: their shares of the box's width, each for some of the
+    restarts, decaying.
+    """
 
     restarts: int = 20
     most_points: int = 512
     floats: int = 2**22
     steps: int = 50
-    step: float = 0.125
+    shares: tuple[float, ...] = (0.125, 0.03)
     decay: float = 0.97
     most_clauses: int = 64
 
@@ -49,17 +51,21 @@ def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan
     for point, clause in enumerate(chased):
         member[point, list(wanted[clause])] = True
     start = rng.uniform(goal.lower, goal.upper, size=(count, len(goal.lower)))
-    yield from descend(target, start, member, budget, plan)
+    shares = np.array(plan.shares)[np.arange(count) // len(wanted) % len(plan.shares)]
+    yield from descend(target, start, member, shares, budget, plan)
 
 
-def descend(target: Target, x: np.ndarray, member: np.ndarray, budget: Budget, plan: Plan = PLAN) -> Proposals:
-    """Descend from x [points, n_inputs], each point chasing the atoms of its row of `member` [points, atoms].
+def descend(
+    target: Target, x: np.ndarray, member: np.ndarray, shares: np.ndarray, budget: Budget, plan: Plan = PLAN
+) -> Proposals:
+    """Descend from x [points, n_inputs], each chasing the atoms of its row of `member` [points, atoms] with steps
+    of its share [points] of the box's width.
 
     Yields the points at which the formula's margin is not positive on our graph, whenever there are some.
     """
     goal, network, put = target.goal, target.network, target.network.library.put
     outputs, inputs, _ = target.problem.margin_rows(goal.atoms)
-    width = goal.upper - goal.lower
+    width = shares[:, None] * (goal.upper - goal.lower)
     first, second = np.zeros_like(x), np.zeros_like(x)
     for step in range(plan.steps + 1):
         found = values(network, put(x))
@@ -76,5 +82,5 @@ def descend(target: Target, x: np.ndarray, member: np.ndarray, budget: Budget, p
             grad = grad + pull @ inputs
         first = 0.9 * first + 0.1 * grad
         second = 0.999 * second + 0.001 * grad * grad
-        direction = np.sign(first / (np.sqrt(second) + 1e-30))
-        x = np.clip(x - plan.step * plan.decay**step * width * direction, goal.lower, goal.upper)
+        direction = np.clip(first / (np.sqrt(second) + 1e-30), -1.0, 1.0)
+        x = np.clip(x - plan.decay**step * width * direction, goal.lower, goal.upper)

@@ -1,0 +1,1 @@
+"""One bound method per file."""

@@ -1,4 +1,4 @@
-"""alpha-CROWN (Xu et al. 2021): CROWN with the planes' free parameters optimised, each row for itself, layer by layer."""
+"""alpha-CROWN (Xu et al. 2021): CROWN with the planes' parameters optimised, each row for itself, layer by layer."""
 
 from __future__ import annotations
 

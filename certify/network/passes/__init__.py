@@ -1,4 +1,4 @@
-"""Exact rewrites of a network. Each keeps input, output and every computed function; `simplify` is the standard order."""
+"""Exact rewrites of a network: each keeps input, output and what is computed; `simplify` is the standard order."""
 
 from __future__ import annotations
 

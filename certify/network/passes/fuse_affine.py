@@ -116,7 +116,7 @@ def _conv_scale(first: Conv, second: ScaleShift) -> Conv | None:
     parts = []
     for part in (second.scale, np.zeros(1) if second.shift is None else second.shift):
         full = part.reshape((1,) * (rank - part.ndim) + part.shape)
-        if full.size != full.shape[1]:
+        if full.size != list(full.shape)[1]:
             return None
         parts.append(np.broadcast_to(full.reshape(-1), channels))
     scale, shift = parts
