@@ -51,6 +51,11 @@ def to_numpy(array: Array) -> np.ndarray:
     return array.detach().cpu().numpy()
 
 
+def roundoff(array: Array) -> float:
+    """Unit roundoff of the array's element type, 2**-53 or 2**-24."""
+    return 2.0**-24 if "float32" in str(array.dtype) else 2.0**-53
+
+
 def positive(array: Array) -> Array:
     """max(array, 0)."""
     return np.maximum(array, 0.0) if isinstance(array, np.ndarray) else array.clip(min=0.0)

@@ -24,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 DECIDED = ("sat", "unsat")
@@ -102,10 +103,9 @@ def run(folder: Path, instance: Instance, timeout: float | None, options: list[s
         verdict = "timeout"
     detail = error.strip()[:200] or ", ".join(f"{k} {v}" for k, v in data.get("statistics", {}).items() if v)
     cpu = usage.ru_utime + usage.ru_stime
-    row = Result(
+    return Result(
         *instance.key[:1], instance.onnx, instance.vnnlib, verdict, seconds, cpu, usage.ru_maxrss / 1024, detail
     )
-    return row
 
 
 def _wait(process: subprocess.Popen[str], limit: float):  # type: ignore[no-untyped-def]
@@ -189,7 +189,7 @@ def main() -> int:
     }
     results = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = lambda i: run(arguments.folder, i, arguments.timeout, arguments.options)
+        jobs = partial(run, arguments.folder, timeout=arguments.timeout, options=arguments.options)
         for instance, result in zip(instances, pool.map(jobs, instances), strict=True):
             known = truth.get(instance.key, {})
             result = Result(**{**asdict(result), "truth": known.get("verdict", ""),

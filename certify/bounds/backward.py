@@ -45,15 +45,18 @@ def backward(
     rows: Rows,
     planes: Mapping[str, Planes],
     *,
+    noise: Mapping[str, Array] | None = None,
     extra: Mapping[str, Array] | None = None,
     keep: bool = False,
 ) -> Walk:
     """Push the rows back to the input through the given planes (by node name).
 
-    extra: terms [batch, rows, *shape] added to the coefficient of a value when it is reached, as split constraints do.
+    noise: by linear node, see `rounding.noise`; without it the form claims no error. extra: terms [batch, rows, *shape]
+    added to the coefficient of a value when it is reached, as split constraints do.
     """
     waiting = dict(rows.coefficients)
     offset = rows.offset
+    error = 0.0 * offset
     weights: dict[str, Array] = {}
     for node in reversed(network.nodes):
         weight = waiting.pop(node.name, None)
@@ -65,6 +68,8 @@ def backward(
             parts = node.op.adjoint(weight)
             if node.op.bias is not None:
                 offset = offset + _inner(weight, node.op.bias)
+            if noise is not None and node.name in noise:
+                error = error + _inner(abs(weight), noise[node.name][0])
         else:
             if keep:
                 weights[node.name] = weight
@@ -73,11 +78,13 @@ def backward(
         for name, part in zip(node.inputs, parts, strict=True):
             waiting[name] = waiting[name] + part if name in waiting else part
     coefficient = waiting.get(INPUT)
+    if extra is not None and INPUT in extra:
+        coefficient = extra[INPUT] if coefficient is None else coefficient + extra[INPUT]
     if coefficient is None:
         xp = namespace(offset)
         coefficient = xp.zeros_like(offset)[..., None] * xp.zeros_like(offset[0, 0])
         coefficient = xp.broadcast_to(coefficient, (*offset.shape, network.n_inputs))
-    return Walk(LinearForm(coefficient, offset), weights)
+    return Walk(LinearForm(coefficient, offset, error), weights)
 
 
 def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | float]:

@@ -12,6 +12,7 @@ from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
+from certify.bounds.rounding import linear_range, noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 
@@ -21,13 +22,17 @@ WALK_FLOATS = 2**24
 
 @dataclass
 class Relaxed:
-    """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name."""
+    """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name.
+
+    noise: by linear node, what rounding does to a walk through it (see `rounding`).
+    """
 
     network: Network
     box: Interval
     intervals: dict[str, Interval] = field(default_factory=dict)
     relaxations: dict[str, Relaxation] = field(default_factory=dict)
     planes: dict[str, Planes] = field(default_factory=dict)
+    noise: dict[str, Array] = field(default_factory=dict)
 
     def relax(self, node: Node, relaxation: Relaxation) -> None:
         """Take up a node's relaxation and plain CROWN's planes of it."""
@@ -44,7 +49,7 @@ class BoundRows(Protocol):
 
 def crown_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
     """Plain CROWN: one backward walk with the starting planes."""
-    form = backward(relaxed.network, rows, relaxed.planes).form
+    form = backward(relaxed.network, rows, relaxed.planes, noise=relaxed.noise).form
     return form.lower(relaxed.box), form
 
 
@@ -68,7 +73,11 @@ def intermediate_bounds(
     tightened: dict[str, np.ndarray] = {}
     for node in network.nodes:
         if isinstance(node.op, Linear):
-            ranges[node.name] = linear_interval(node, [ranges[name] for name in node.inputs])
+            inputs = [ranges[name] for name in node.inputs]
+            ranges[node.name] = linear_range(node.op, inputs)
+            found = noise(node.op, inputs)
+            if found is not None:
+                relaxed.noise[node.name] = found
             if known is not None and node.name in known:
                 ranges[node.name] = intersect(ranges[node.name], known[node.name])
             continue
@@ -84,14 +93,6 @@ def intermediate_bounds(
         relaxed.relax(node, node.op.relax(*(ranges[name] for name in node.inputs)))
         ranges[node.name] = Interval(*node.op.interval(*(ranges[name] for name in node.inputs)))
     return relaxed
-
-
-def linear_interval(node: Node, inputs: list[Interval]) -> Interval:
-    """Interval arithmetic for a linear op, by midpoint and radius."""
-    assert isinstance(node.op, Linear)
-    center = node.op.forward(*(i.center for i in inputs))
-    radius = node.op.magnitude.linear(*(i.radius for i in inputs))
-    return Interval(center - radius, center + radius)
 
 
 def _any_of_batch(mask: Array) -> np.ndarray:
@@ -133,5 +134,5 @@ def _join(a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]) ->
     n, m = len(a[0]), len(b[0])
     pick = lambda x, y: xp.concat((x[:, :n], y[:, :m], x[:, n:], y[:, m:]), axis=1)  # noqa: E731
     return np.concatenate((a[0], b[0])), LinearForm(
-        pick(a[1].coefficient, b[1].coefficient), pick(a[1].offset, b[1].offset)
+        *(pick(first, second) for first, second in zip(a[1], b[1], strict=True))
     )

@@ -79,7 +79,7 @@ class Adam:
             values[key] = values[key] + move
 
 
-Settle = Callable[[Array, Array], Array]
+Settle = Callable[[Array], Array]
 
 
 def optimise(
@@ -95,7 +95,7 @@ def optimise(
 ) -> Optimised:
     """Maximise the lower bound of each row over the free parameters of all planes and the multipliers of the splits.
 
-    slopes, multipliers: where to start; plain CROWN's choice and zero by default. settle(lower, rounding) -> [batch]
+    slopes, multipliers: where to start; plain CROWN's choice and zero by default. settle(lower) -> [batch]
     mask of elements that need no further work; the ascent ends once all are settled.
     """
     climb = _Climb(relaxed, rows, slopes, splits or {}, multipliers)
@@ -106,7 +106,7 @@ def optimise(
         lower = walk.form.lower(relaxed.box)
         best = lower if best is None else namespace(lower).maximum(best, lower)
         if settle is not None:
-            now = settle(best, walk.form.rounding(relaxed.box))
+            now = settle(best)
             settled = now if settled is None else settled | now
             if bool(settled.all()):
                 break
@@ -170,7 +170,7 @@ class _Climb:
                 xp = namespace(signed)
                 gift = xp.sum(signed * split.point[:, None], axis=tuple(range(2, signed.ndim)))
                 rows = Rows(rows.coefficients, rows.offset + gift)
-        return backward(self.network, rows, planes, extra=extra, keep=True), planes
+        return backward(self.network, rows, planes, noise=self.relaxed.noise, extra=extra, keep=True), planes
 
     def gradients(self, walk: Walk, planes: dict[str, Planes]) -> dict[str, Array]:
         """Gradient of each row's bound by its own values."""

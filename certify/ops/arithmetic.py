@@ -20,6 +20,13 @@ class Add(Linear):
 
     signs: tuple[int, ...]
 
+    @property
+    def terms(self) -> int:
+        """One per input; the adjoint sums over broadcast axes."""
+        return len(self.in_shapes) + max(
+            int(np.prod(self.out_shape)) // max(1, int(np.prod(s))) for s in self.in_shapes
+        )
+
     def linear(self, *xs: Array) -> Array:
         """The signed sum."""
         total = None

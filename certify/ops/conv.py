@@ -38,6 +38,11 @@ class Conv(Linear):
         """The shift of each channel."""
         return None if self.shift is None else self.shift.reshape((-1,) + (1,) * len(self.strides))
 
+    @property
+    def terms(self) -> int:
+        """Weights that meet in one output, or one input."""
+        return max(int(np.prod(self.weight.shape[1:])), int(np.prod(self.weight.shape[2:])) * self.weight.shape[0])
+
     def linear(self, *xs: Array) -> Array:
         """Convolve."""
         x = xs[0]

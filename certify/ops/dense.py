@@ -24,6 +24,11 @@ class Dense(Linear):
         """b."""
         return self.shift
 
+    @property
+    def terms(self) -> int:
+        """Row or column length."""
+        return max(self.weight.shape)
+
     def linear(self, *xs: Array) -> Array:
         """W x as one matrix product over all leading axes."""
         return self._apply(xs[0], self.weight.T)
@@ -61,6 +66,11 @@ class StackedDense(Linear):
     """y[..., i, :] = W_i x[..., i, :]: one matrix per slice, weight [*stack, n_out, n_in]."""
 
     weight: Array
+
+    @property
+    def terms(self) -> int:
+        """Row or column length."""
+        return max(self.weight.shape[-2:])
 
     def linear(self, *xs: Array) -> Array:
         """W_i x_i."""

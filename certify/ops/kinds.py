@@ -53,6 +53,11 @@ class Linear(Op):
         """b, broadcastable to out_shape; None if zero."""
         return None
 
+    @property
+    def terms(self) -> int:
+        """Most products or summands that meet in one element of `forward` or `adjoint`; 0 where nothing is computed."""
+        return 0
+
     def linear(self, *xs: Array) -> Array:
         """sum_i A_i x_i."""
         raise NotImplementedError

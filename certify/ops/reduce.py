@@ -19,6 +19,11 @@ class SumOver(Linear):
 
     axes: tuple[int, ...]
 
+    @property
+    def terms(self) -> int:
+        """Elements summed."""
+        return int(np.prod(self.in_shapes[0])) // max(1, int(np.prod(self.out_shape)))
+
     def linear(self, *xs: Array) -> Array:
         """Sum."""
         return namespace(xs[0]).sum(xs[0], axis=self.axes, keepdims=True)

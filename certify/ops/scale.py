@@ -54,6 +54,11 @@ class ScaleShift(Linear):
         """The shift."""
         return self.shift
 
+    @property
+    def terms(self) -> int:
+        """One product; the adjoint sums over broadcast axes."""
+        return 1 + int(np.prod(self.out_shape)) // max(1, int(np.prod(self.in_shapes[0])))
+
     def linear(self, *xs: Array) -> Array:
         """scale * x."""
         return expand_to(xs[0], self.in_shapes[0], self.out_shape) * self.scale

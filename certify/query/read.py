@@ -20,8 +20,8 @@ def read_query(path: str | Path, *, strict: bool = False) -> Query:
     """Read a .vnnlib file, plain or gzipped; `sha256` is that of the uncompressed bytes.
 
     By default what other generators write outside the standard is read too, with a line in `Query.notes`; `strict`
-    refuses it. Raises InputError for a file that is missing, empty or damaged, ParseError with file, line and column for
-    what is in it.
+    refuses it. Raises InputError for a file that is missing, empty or damaged, ParseError with file, line and column
+    for what is in it.
     """
     file = str(path)
     data = read_bytes(path)

@@ -87,9 +87,9 @@ class InputSplit:
         }
         relaxed = intermediate_bounds(network, box, known=known or None, forms=forms)
         needed = np.flatnonzero((~(domains.margins > 0.0)).any(axis=0))
-        walk = backward(network, self._rows(domains.task, needed), relaxed.planes, keep=True)
+        walk = backward(network, self._rows(domains.task, needed), relaxed.planes, noise=relaxed.noise, keep=True)
         found = np.full(domains.margins.shape, -np.inf)
-        found[:, needed] = to_numpy(walk.form.lower(box) - walk.form.rounding(box))
+        found[:, needed] = to_numpy(walk.form.lower(box))
         margins = np.fmax(domains.margins, found)
         bound = self._formula_bounds(domains.task, margins)
         closed = bound > 0.0
@@ -162,7 +162,7 @@ class InputSplit:
         Unsafe x have  a . x + b <= 0  for each such row, so x_j is bounded by what the others leave at their best.
         """
         lower, upper = domains.lower.copy(), domains.upper.copy()
-        coefficient, offset = map(to_numpy, detail.walk.form)
+        coefficient, offset, error = map(to_numpy, detail.walk.form)
         place = {row: i for i, row in enumerate(detail.rows.tolist())}
         for number in sorted(set(domains.task.tolist())):
             required = [r for r in self.goals[number].required.tolist() if r in place]
@@ -171,7 +171,7 @@ class InputSplit:
             mine = np.flatnonzero(domains.task == number)
             source = open_[mine] if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
             for row in required:
-                a, b = coefficient[source, place[row]], offset[source, place[row]]
+                a, b = coefficient[source, place[row]], (offset - error)[source, place[row]]
                 clip_box(lower, upper, mine, a, b)
         empty = (lower > upper).any(axis=1)
         return lower, upper, empty
@@ -187,7 +187,7 @@ class InputSplit:
 def clip_box(lower: np.ndarray, upper: np.ndarray, index: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     """Shrink boxes `index` in place to a superset of { x : a . x + b <= 0 }. a: [len(index), n]; b: [len(index)].
 
-    Everything is rounded outward by a share of the terms' magnitude, as in `LinearForm.rounding`.
+    Everything is rounded outward by a share of the terms' magnitude, far above what these few sums lose.
     """
     low, high = lower[index], upper[index]
     least = np.where(a >= 0.0, a * low, a * high)

@@ -190,19 +190,18 @@ class Root:
         self._take(found.lower, found.form)
 
     def _take(self, lower: Array, form: LinearForm) -> None:
-        sure = to_numpy(lower - form.rounding(self.box))[0]
-        self.margins = np.fmax(self.margins, sure)
+        self.margins = np.fmax(self.margins, to_numpy(lower)[0])
         self.points = to_numpy(form.minimiser(self.box))[0][~(self.margins > 0.0)]
 
     def reduced(self) -> Relaxed:
         """The bounds, on the network without the rectifiers that are dead on the whole box."""
         alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
         network, kept = drop_dead_neurons(self.network, alive)
-        intervals = {
+        known = {
             name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
             for name, i in self.relaxed.intervals.items()
         }
-        return Relaxed(network, self.box, intervals)
+        return intermediate_bounds(network, self.box, known=known, bound_rows=None)
 
     def as_tree(self) -> SearchTree:
         """The one closed leaf of a goal that needs no search."""

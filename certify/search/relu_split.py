@@ -131,7 +131,7 @@ class ReluSplit:
             slopes={n: tuple(put(s) for s in parts) for n, parts in domains.slopes.items()} or None,
             splits=splits,
             multipliers={v: put(m) for v, m in domains.multipliers.items() if v in splits},
-            settle=lambda lower, rounding: (lower > rounding).any(axis=1),
+            settle=lambda lower: (lower > 0.0).any(axis=1),
             expired=budget.expired,
         )
         margins = np.fmax(domains.margins, to_numpy(found.lower))
@@ -161,7 +161,7 @@ class ReluSplit:
         """The root's relaxation with the signs put in."""
         library = self.network.library
         box = Interval(library.put(domains.lower), library.put(domains.upper))
-        relaxed = Relaxed(self.network, box)
+        relaxed = Relaxed(self.network, box, noise=self.root.noise)
         for name, interval in self.root.intervals.items():
             relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
         for node in self.network.nonlinear:

@@ -8,7 +8,6 @@ from random_problems import least_margins, problem, random_formula, relu_network
 
 from certify.arrays import NUMPY, Library
 from certify.bounds.backward import backward
-from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.network.evaluate import evaluate
 from certify.problem import Problem, clauses, worst_margin
@@ -211,9 +210,8 @@ def recomputed(root: Root, step: Leaves, i: int, signs: dict[str, np.ndarray]) -
     for value, multiplier in step.multipliers.items():
         assert (multiplier[i] >= 0).all()
         extra[value] = -signs[value][None, None] * multiplier[i : i + 1]
-    relaxed = Relaxed(root.network, root.box)
-    form = backward(root.network, root.rows(), planes, extra=extra).form
-    return float((form.lower(relaxed.box) - form.rounding(relaxed.box))[0, 0])
+    form = backward(root.network, root.rows(), planes, noise=root.relaxed.noise, extra=extra).form
+    return float(form.lower(root.box)[0, 0])
 
 
 def test_clauses_multiply_out_lazily() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from certify.arrays import Array, namespace
 from certify.bounds.backward import Rows
-from certify.bounds.intermediate import Relaxed, intermediate_bounds, linear_interval
+from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
+from certify.bounds.rounding import gamma, linear_range, reach
 from certify.network.graph import INPUT, Network
 from certify.ops.kinds import Linear, Nonlinear
 
@@ -18,9 +19,10 @@ def bound(network: Network, box: Interval, rows: Rows, expired: Callable[[], boo
     ranges = intervals(network, box)
     lower = rows.offset
     for name, coefficient in rows.coefficients.items():
-        center, radius = (part.reshape(part.shape[0], -1, 1) for part in (ranges[name].center, ranges[name].radius))
         flat = coefficient.reshape(coefficient.shape[0], coefficient.shape[1], -1)
-        lower = lower + (flat @ center - abs(flat) @ radius)[..., 0]
+        spread = ranges[name].radius + gamma(flat, flat.shape[-1]) * reach(ranges[name])
+        center, spread = (part.reshape(part.shape[0], -1, 1) for part in (ranges[name].center, spread))
+        lower = lower + (flat @ center - abs(flat) @ spread)[..., 0]
     return relaxed, namespace(lower).broadcast_to(lower, (box.lower.shape[0], rows.count))
 
 
@@ -30,7 +32,7 @@ def intervals(network: Network, box: Interval) -> dict[str, Interval]:
     for node in network.nodes:
         inputs = [ranges[name] for name in node.inputs]
         if isinstance(node.op, Linear):
-            ranges[node.name] = linear_interval(node, inputs)
+            ranges[node.name] = linear_range(node.op, inputs)
         else:
             assert isinstance(node.op, Nonlinear)
             ranges[node.name] = Interval(*node.op.interval(*inputs))

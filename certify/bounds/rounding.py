@@ -1,0 +1,49 @@
+"""What floating point may do to a bound: a running error, so that what is concluded holds for exact arithmetic.
+
+Each linear step of a walk computes sums of products; their rounding is at most gamma(terms) times the sum of absolute
+values (Higham 2002, section 3.1, any order of summation), and those are bounded by the intervals already known. The
+constant below also covers the few operations per element of the nonlinear steps in between.
+"""
+
+from __future__ import annotations
+
+from certify.arrays import Array, namespace, roundoff
+from certify.bounds.interval import Interval
+from certify.ops.kinds import Linear
+
+# Operations per element outside of sums: slopes, products with them, additions of offsets.
+ELEMENTWISE = 8
+
+
+def gamma(like: Array, terms: int) -> float:
+    """Relative error of a sum of so many products, doubled for the terms of second order."""
+    return 2.0 * (terms + ELEMENTWISE) * roundoff(like)
+
+
+def linear_range(op: Linear, inputs: list[Interval]) -> Interval:
+    """Interval arithmetic for a linear op by midpoint and radius, [batch, *shape], rounded outward."""
+    share = gamma(inputs[0].lower, op.terms)
+    center = op.forward(*(i.center for i in inputs))
+    radius = op.magnitude.linear(*(i.radius + share * reach(i) for i in inputs))
+    if op.bias is not None:
+        radius = radius + share * abs(op.bias)
+    return Interval(center - radius, center + radius)
+
+
+def noise(op: Linear, inputs: list[Interval]) -> Array | None:
+    """How much one unit of coefficient on each output element may err in a walk through the op: [1, *out_shape].
+
+    None for ops that compute nothing.
+    """
+    if op.terms == 0:
+        return None
+    xp = namespace(inputs[0].lower)
+    size = op.magnitude.linear(*(xp.max(reach(i), axis=0, keepdims=True) for i in inputs))
+    if op.bias is not None:
+        size = size + abs(op.bias)
+    return gamma(inputs[0].lower, op.terms) * size
+
+
+def reach(interval: Interval) -> Array:
+    """The largest absolute value."""
+    return namespace(interval.lower).maximum(abs(interval.lower), abs(interval.upper))
