@@ -102,10 +102,14 @@ class Run:
         rng = np.random.default_rng(self.settings.seed)
         budget = self.budget.share(ATTACK_SHARE)
         with self.clock.measure("attack"):
+            self.progress.stage = "attack"
             for open_goal in open_goals[:GOALS_ATTACKED]:
-                self.progress.stage = "attack"
                 target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted)
-                witness = attack_goal(target, ORDER, rng, budget, self.replay)
+                try:
+                    witness = attack_goal(target, ORDER, rng, budget, self.replay)
+                except MemoryError:
+                    self.progress.notes.append("out of memory: the attack was cut short")
+                    return None
                 if witness is not None or budget.expired():
                     return witness
         return None

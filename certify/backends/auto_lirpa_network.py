@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from certify.bounds.interval import Interval
-from certify.bounds.linear_form import ROUNDING, LinearForm
 from certify.errors import NumericalError
 from certify.network.evaluate import evaluate
-from certify.network.graph import Network
+from certify.network.graph import INPUT, Network, Node
+from certify.ops.arithmetic import Add
+from certify.ops.conv import Conv
+from certify.ops.dense import Dense
+from certify.ops.kinds import Linear, Nonlinear
+from certify.ops.layout import Reshape
+from certify.ops.relu import Relu
 
 INSTALL = "pip install --no-deps auto-lirpa==0.3 && pip install appdirs pyyaml tqdm packaging"
 # Our name of each method, and the library's.
 METHODS = {"ibp": "IBP", "crown": "CROWN", "alpha-crown": "CROWN-Optimized"}
-# Matrices rather than patches: 0.3's patches are wrong for images that are not square. Sparsity 1 tightens exactly the
-# elements that intervals leave undecided; 0.3 crashes where more than its default, 0.9, of a layer are, but not all.
-OPTIONS = {"conv_mode": "matrix", "minimum_sparsity": 1.0}
+# Tightens exactly the elements that intervals leave undecided (0.3 crashes between its default, 0.9, and all of them).
+SPARSITY = 1.0
+# Share of the largest sum of magnitudes behind a bound by which rounding may have raised it: as much as adding up 2**17
+# terms in float64 can come to.
+ROUNDING = 2.0**-36
 # How far bounds may contradict each other or a value, relative to 1 + their size, and still be called rounding.
 TOLERANCE = 1e-9
 RANDOM_POINTS = 5
@@ -29,8 +35,8 @@ Stop = Callable[[np.ndarray], bool]
 
 @dataclass(frozen=True)
 class Found:
-    """Bounds of rows on a box. lower, upper: [rows]; slack: [rows] what rounding may have added to the lower ones;
-    points: [k, n_inputs] where the lower ones would be attained, if there are such.
+    """Bounds of rows on a box. lower, upper: [rows] (upper is infinite where it was not computed); slack: [rows] what
+    rounding may have added to lower; points: [k, n_inputs] where CROWN's lower ones would be attained.
     """
 
     lower: np.ndarray
@@ -44,6 +50,18 @@ class Found:
         return self.lower - self.slack
 
 
+@dataclass(frozen=True)
+class Question:
+    """The bounds that are wanted: see `BoundedNetwork.bound`. stop: of lower bounds [rows] as they improve."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    rows: np.ndarray
+    method: str
+    steps: int
+    stop: Stop
+
+
 class BoundedNetwork:
     """Bounds of rows over a network's outputs, followed by those inputs whose numbers are in `passed`."""
 
@@ -53,6 +71,7 @@ class BoundedNetwork:
         Raises UnsupportedOp, ParityError, or BackendError if the library does not load.
         """
         self.network, self.passed, self.points, self.device = network, passed, points, device
+        self.mode = conv_mode(network)
         self._module: Any = None
         self.translate()
 
@@ -68,7 +87,8 @@ class BoundedNetwork:
             graph = Graph(self.network, self.passed).eval()
             check_parity(self.network, self.passed, graph, self.points)
             one = torch.zeros(1, self.network.n_inputs, device=self.device)
-            module = library.BoundedModule(graph, one, bound_opts=OPTIONS, device=self.device)
+            options = {"conv_mode": self.mode, "minimum_sparsity": SPARSITY}
+            module = library.BoundedModule(graph, one, bound_opts=options, device=self.device)
             module.eval()
             check_parity(self.network, self.passed, module, self.points, self.device)
         self._module = module
@@ -87,23 +107,79 @@ class BoundedNetwork:
         method: a key of METHODS; steps: of alpha-CROWN, ended early once stop(lower bounds less slack) is true.
         Raises NumericalError for an answer that cannot be right, and whatever the library raises.
         """
+        slack = ROUNDING * (abs(rows) @ self._magnitudes(lower, upper))
+        question = Question(lower, upper, rows, method, steps, lambda found: stop is not None and stop(found - slack))
+        try:
+            return self._answer(question, slack)
+        except Exception:  # noqa: BLE001 - a library: whatever it raises in one mode, the other may do
+            if self.mode == "matrix":
+                raise
+            self.mode = "matrix"
+            return self._answer(question, slack)
+
+    def _answer(self, question: Question, slack: np.ndarray) -> Found:
         if self._module is None:
             self.translate()
         module, self._module = self._module, None
-        found = _ask(module, self.device, Interval(lower[None], upper[None]), rows, method, steps, stop)
+        try:
+            answer = ask(module, question, self.device)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                raise
+            # No slope is free on this box, so that there is nothing to optimise.
+            return self._answer(replace(question, method="crown"), slack)
+        found = _checked(answer, slack, question)
         _check_nodes(module)
-        self._check_samples(found, lower, upper, rows)
+        self._check_samples(found, question)
         # Only now: what went wrong may have left the module in any state, and it is made anew for the next question.
         self._module = module
         return found
 
-    def _check_samples(self, found: Found, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray) -> None:
+    def _magnitudes(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """What the outputs and passed inputs come to with absolute values everywhere: [n_outputs + len(passed)]."""
+        largest = {INPUT: np.maximum(abs(lower), abs(upper))}
+        for node in self.network.nodes:
+            op, inputs = node.op, [largest[name] for name in node.inputs]
+            if isinstance(op, Linear):
+                bias = 0.0 if op.bias is None else abs(op.bias)
+                largest[node.name] = op.magnitude.linear(*inputs) + bias
+            else:
+                assert isinstance(op, Nonlinear)
+                low, high = op.interval(*((-x, x) for x in inputs))
+                largest[node.name] = np.maximum(abs(low), abs(high))
+        return np.concatenate([largest[self.network.output], largest[INPUT][self.passed]])
+
+    def _check_samples(self, found: Found, question: Question) -> None:
         """Raise NumericalError if a value that is attained contradicts the bounds."""
-        x = np.vstack([sample(lower, upper), found.points])
-        values = np.concatenate([evaluate(self.network, x), x[:, self.passed]], axis=1) @ rows.T
+        x = np.vstack([sample(question.lower, question.upper), found.points])
+        values = np.concatenate([evaluate(self.network, x), x[:, self.passed]], axis=1) @ question.rows.T
         rounding = found.slack + TOLERANCE * (1.0 + abs(values))
         if not ((found.lower - rounding <= values) & (values <= found.upper + rounding)).all():
             raise NumericalError("auto_LiRPA's bounds exclude a value that is attained")
+
+
+def conv_mode(network: Network) -> str:
+    """How the library is to keep coefficients of images: "patches" is several times faster, "matrix" always works.
+
+    0.3's patches take every image for a square, and every sum for one of images; where all is as they expect, both give
+    the same bounds.
+    """
+    modes = {_is_plain(node) for node in network.nodes}
+    return "patches" if modes == {True} and any(isinstance(node.op, Conv) for node in network.nodes) else "matrix"
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether 0.3's patches can pass through: a matrix on vectors, a convolution, ReLU or sum of square images."""
+    op, shape = node.op, node.op.out_shape
+    if len(shape) == 4 and not (shape[0] == 1 and shape[2] == shape[3]):
+        return False
+    if isinstance(op, Reshape):
+        return len(shape) != 4 or node.inputs == (INPUT,)
+    if isinstance(op, Add):
+        return len(shape) == 4 and all(s == shape for s in op.in_shapes)
+    if isinstance(op, Dense):
+        return int(np.prod(shape)) == shape[-1]
+    return (isinstance(op, Conv) and len(shape) == 4) or (isinstance(op, Relu) and op.negative_slope == 0.0)
 
 
 def sample(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -112,64 +188,53 @@ def sample(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.vstack([(lower + upper) / 2.0, lower, upper, np.clip(inside, lower, upper)])
 
 
-def _ask(
-    module: Any, device: str, box: Interval, rows: np.ndarray, method: str, steps: int, stop: Stop | None
-) -> Found:
-    """The library's answer to one question, in numpy."""
+def ask(module: Any, question: Question, device: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """What the library says: lower bounds, upper bounds unless optimised, CROWN's coefficients of the inputs."""
     from certify.backends import auto_lirpa_shims as shims
 
     with shims.working():
         import torch
 
         library = shims.load()
-        low, high, spec = (torch.from_numpy(np.array(a)).to(device) for a in (box.lower, box.upper, rows[None]))
-        norm = library.PerturbationLpNorm(norm=np.inf, x_L=low, x_U=high)
-        inputs = {"x": (library.BoundedTensor((low + high) / 2.0, norm),)}
-        with torch.no_grad():
-            if method == "ibp":
-                slack = ROUNDING * (abs(rows) @ _reach(module.compute_bounds(**inputs, method="IBP")))
-                return _found(module.compute_bounds(**inputs, C=spec, method="IBP"), slack, box.center[:0])
-            output, source = module.output_name[0], module.input_name[0]
-            wanted = {"return_A": True, "needed_A_dict": {output: {source}}}
-            answer = module.compute_bounds(**inputs, C=spec, method=METHODS["crown"], **wanted)
-            forms = answer[2][output][source]
-            shape = (1, len(rows))
-            form = LinearForm(_numpy(forms["lA"]).reshape(*shape, -1), _numpy(forms["lbias"]).reshape(shape))
-            found = _found(answer, form.rounding(box)[0], form.minimiser(box)[0])
-        if method == "crown":
-            return found
-        module.set_bound_opts(
-            {"optimize_bound_args": {"iteration": steps, "stop_criterion_func": _criterion(stop, found)}}
+        low, high, spec = (
+            torch.from_numpy(np.array(a[None])).to(device) for a in (question.lower, question.upper, question.rows)
         )
-        answer = module.compute_bounds(**inputs, C=spec, method=METHODS[method], bound_upper=False)
-        return _found((answer[0], torch.from_numpy(found.upper)), found.slack, found.points)
-
-
-def _found(answer: Any, slack: np.ndarray, points: np.ndarray) -> Found:
-    """The (lower, upper, ...) of one box; NumericalError if they are not finite, or have crossed."""
-    low, high = (_numpy(bounds).reshape(-1) for bounds in answer[:2])
-    finite = np.isfinite(low).all() and np.isfinite(high).all() and np.isfinite(slack).all()
-    if not finite or not (low <= high + TOLERANCE * (1.0 + abs(low))).all():
-        raise NumericalError("auto_LiRPA's bounds are NaN, infinite or have crossed")
-    return Found(low, high, slack + ROUNDING * abs(low), points)
-
-
-def _reach(bounds: Any) -> np.ndarray:
-    """The largest magnitude of each value, from (lower, upper), [1, n] each."""
-    return np.maximum(abs(_numpy(bounds[0])), abs(_numpy(bounds[1]))).reshape(-1)
+        norm = library.PerturbationLpNorm(norm=np.inf, x_L=low, x_U=high)
+        inputs = (library.BoundedTensor((low + high) / 2.0, norm),)
+        call: dict[str, Any] = {"x": inputs, "C": spec, "method": METHODS[question.method]}
+        if question.method == "alpha-crown":
+            criterion = lambda lower: torch.tensor([[question.stop(_numpy(lower)[0])]], device=device)  # noqa: E731
+            module.set_bound_opts(
+                {"optimize_bound_args": {"iteration": question.steps, "stop_criterion_func": criterion}}
+            )
+            return _numpy(module.compute_bounds(**call, bound_upper=False)[0]), None, None
+        with torch.no_grad():
+            if question.method == "ibp":
+                lower, upper = module.compute_bounds(**call)
+                return _numpy(lower), _numpy(upper), None
+            output, source = module.output_name[0], module.input_name[0]
+            lower, upper, forms = module.compute_bounds(**call, return_A=True, needed_A_dict={output: {source}})
+        return _numpy(lower), _numpy(upper), _numpy(forms[output][source]["lA"])
 
 
 def _numpy(tensor: Any) -> np.ndarray:
     return np.array(tensor.detach().cpu().numpy(), dtype=np.float64)
 
 
-def _criterion(stop: Stop | None, found: Found) -> Callable[[Any], Any]:
-    """`stop` as the library calls it: with lower bounds [1, rows], for a tensor [1, 1]."""
-    import torch
-
-    return lambda lower: torch.tensor(
-        [[stop is not None and stop(_numpy(lower)[0] - found.slack)]], device=lower.device
-    )
+def _checked(
+    answer: tuple[np.ndarray, np.ndarray | None, np.ndarray | None], slack: np.ndarray, question: Question
+) -> Found:
+    """The answer, if it is finite and has not crossed; else NumericalError."""
+    count = len(question.rows)
+    lower = answer[0].reshape(count)
+    upper = np.full(count, np.inf) if answer[1] is None else answer[1].reshape(count)
+    finite = np.isfinite(lower).all() and np.isfinite(slack).all() and (answer[1] is None or np.isfinite(upper).all())
+    if not finite or not (lower <= upper + slack + TOLERANCE * (1.0 + abs(lower))).all():
+        raise NumericalError("auto_LiRPA's bounds are NaN, infinite or have crossed")
+    points = np.empty((0, len(question.lower)))
+    if answer[2] is not None:
+        points = np.where(answer[2].reshape(count, -1) >= 0.0, question.lower, question.upper)
+    return Found(lower, upper, slack, points)
 
 
 def _check_nodes(module: Any) -> None:

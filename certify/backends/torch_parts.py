@@ -34,11 +34,10 @@ def constant(array: np.ndarray) -> nn.Parameter:
 
 
 def layer(weight: np.ndarray, shift: np.ndarray | None = None) -> nn.Linear:
-    """W x + b over the last axis."""
-    made = nn.Linear(weight.shape[1], weight.shape[0], bias=shift is not None, dtype=torch.float64)
+    """W x + b over the last axis. (Without b it would be traced as a product, of which auto_LiRPA can do less.)"""
+    made = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
     made.weight = constant(weight)
-    if shift is not None:
-        made.bias = constant(np.broadcast_to(shift, weight.shape[:1]))
+    made.bias = constant(np.broadcast_to(0.0 if shift is None else shift, weight.shape[:1]))
     return made
 
 

@@ -67,7 +67,7 @@ def backward(
         if isinstance(node.op, Linear):
             parts = node.op.adjoint(weight)
             if node.op.bias is not None:
-                offset = offset + _inner(weight, node.op.bias)
+                offset = offset + _inner(weight, full_bias(node.op))
             if noise is not None and node.name in noise:
                 error = error + _inner(abs(weight), noise[node.name][0])
         else:
@@ -120,6 +120,15 @@ def _inner(weight: Array, value: Array) -> Array:
     return weight.reshape(weight.shape[0], weight.shape[1], -1) @ full
 
 
+def full_bias(op: Linear) -> Array:
+    """The bias of an op that has one, [*out_shape]."""
+    bias, shape = op.bias, op.out_shape
+    assert bias is not None
+    # A scalar may have an axis of length 1 where the shape has none.
+    bias = bias.reshape(tuple(bias.shape[max(0, bias.ndim - len(shape)) :]))
+    return namespace(bias).broadcast_to(bias, shape)
+
+
 def forward_planes(
     network: Network, x: Array, planes: Mapping[str, Planes], weights: Mapping[str, Array]
 ) -> dict[str, Array]:
@@ -170,7 +179,7 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
     if bias is None:
         offset = library.put(np.zeros(len(index)))
     else:
-        full = namespace(bias).broadcast_to(bias, node.op.out_shape).reshape(-1)
+        full = full_bias(node.op).reshape(-1)
         offset = full[index] if isinstance(full, np.ndarray) else full[list(index)]
     return Rows({source: _both_signs(part) for source, part in coefficients.items()}, _both_signs(offset))
 

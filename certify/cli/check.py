@@ -37,7 +37,7 @@ def check(
     model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
     spec: Annotated[Path, typer.Argument(help="VNN-LIB property (.vnnlib or .vnnlib.gz), 1.0 or 2.0.")],
     timeout: Annotated[float, typer.Option(min=0.0, help="Wall-clock seconds for the whole process.")] = 60.0,
-    memory: Annotated[float | None, typer.Option(min=64.0, help="Memory limit in MiB.")] = None,
+    memory: Annotated[float | None, typer.Option(min=128.0, help="Memory limit in MiB.")] = None,
     backend: Annotated[str, typer.Option(help="How to prove; `certify backends` lists them.")] = "native",
     device: Annotated[Device, typer.Option(help="Where the native engine computes.")] = Device.auto,
     seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
@@ -69,7 +69,10 @@ def check(
         settings = Settings(backend, device.value, seed, attack, strict)
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():
-            verdict = api.check(model, spec, settings=settings, budget=budget, started=desk.take)
+            try:
+                verdict = api.check(model, spec, settings=settings, budget=budget, started=desk.take)
+            except MemoryError:
+                verdict = desk.out_of_memory()
         raise typer.Exit(desk.answer(verdict))
 
 
@@ -108,6 +111,13 @@ class _Desk:
         if self.run is not None:
             verdict = self.run.undecided(status, "interrupted" if why == "interrupt" else None)
         leave(self.answer(verdict))
+
+    def out_of_memory(self) -> Verdict:
+        """The answer when not even the search could begin."""
+        from certify.verdict import Status, Verdict
+
+        advice = "give more memory (--memory)"
+        return Verdict(Status.OUT_OF_MEMORY, "memory ran out while the problem was being read", advice=advice)
 
     def answer(self, verdict: Verdict) -> int:
         """Print and write the verdict; the exit code. A second caller waits while the first one ends the process."""

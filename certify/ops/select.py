@@ -44,6 +44,11 @@ class Take(Linear):
             pieces.append((_regular(self.index[places]), _regular(places)))
         return pieces
 
+    @property
+    def terms(self) -> int:
+        """How often one element is taken, as the adjoint adds that up; 0 if never more than once."""
+        return len(self._pieces) if len(self._pieces) > 1 else 0
+
     def linear(self, *xs: Array) -> Array:
         """Gather."""
         if len(self._pieces) == 1:

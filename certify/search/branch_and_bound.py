@@ -55,9 +55,14 @@ class Progress:
     leaves: int = 0
     bound: float = float("-inf")
     abandoned: int = 0
-    batches: int = 0
-    largest_batch: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def count(self, domains: int, leaves: int, abandoned: int, open_now: int) -> None:
+        """Add a batch: how many domains were bounded, closed, given up, and are open after it."""
+        self.domains += domains
+        self.leaves += leaves
+        self.abandoned += abandoned
+        self.open = open_now
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progres
         progress.bound = min(frontier.bound(), float(batch.bound.min()), abandoned_bound)
         try:
             bounded = brancher.bound(batch, budget)
+            witness = accept(bounded.points) if len(bounded.points) else None
+            if witness is not None:
+                return Outcome(False, True, float("-inf"), witness)
+            children, stuck = _nothing_open(bounded) if bounded.closed.all() else brancher.cut(bounded)
         except MemoryError:
             if len(batch) == 1:
                 raise
@@ -105,22 +114,14 @@ def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progres
             progress.notes.append(str(error))
             abandoned_bound = min(abandoned_bound, float(batch.bound.min()))
             continue
-        progress.batches += 1
-        progress.domains += len(batch)
-        progress.largest_batch = max(progress.largest_batch, len(batch))
-        progress.leaves += int(bounded.closed.sum())
+        frontier.push(children)
+        progress.count(len(batch), int(bounded.closed.sum()), int(stuck.sum()), len(frontier))
         best_closed = min(best_closed, float(bounded.domains.bound[bounded.closed].min(initial=np.inf)))
-        if len(bounded.points):
-            witness = accept(bounded.points)
-            if witness is not None:
-                return Outcome(False, True, float("-inf"), witness)
-        if not bounded.closed.all():
-            children, stuck = brancher.cut(bounded)
-            frontier.push(children)
-            if stuck.any():
-                progress.abandoned += int(stuck.sum())
-                abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min()))
-        progress.open = len(frontier)
+        abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min(initial=np.inf)))
     closed = progress.abandoned == 0
     progress.bound = best_closed if closed else abandoned_bound
     return Outcome(closed, True, progress.bound)
+
+
+def _nothing_open(bounded: Bounded) -> tuple[Domains, np.ndarray]:
+    return bounded.domains.select(np.zeros(0, dtype=int)), np.zeros(len(bounded.closed), dtype=bool)

@@ -27,8 +27,9 @@ from certify.settings import Budget
 FEW_INPUTS = 20
 # Share of the time that may go into the root's bounds.
 ROOT_SHARE = 0.4
-# Memory that the record of each search tree may take.
+# Memory that the record of each search tree may take, also as a share of the limit given.
 TREE_BYTES = 2**28
+TREE_SHARE = 0.125
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Prover:
         self.few = [goal for goal in self.goals if splits_inputs(self.network, goal)]
         self.roots = [Root(problem, g, self.network, budget) for g in self.goals if not splits_inputs(self.network, g)]
         self.proof = Proof(Outcome(True, True, float("inf")))
+        self.tree_bytes = int(min(TREE_BYTES, TREE_SHARE * budget.memory)) if budget.memory else TREE_BYTES
 
     def screen(self) -> list[OpenGoal]:
         """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
@@ -70,7 +72,7 @@ class Prover:
     def search(self, accept: Accept) -> Proof:
         """Refute what is open. accept: takes proposed points [k, n_inputs], returns a witness or None."""
         if self.few:
-            brancher = InputSplit(self.problem, self.few, self.network, TREE_BYTES)
+            brancher = InputSplit(self.problem, self.few, self.network, self.tree_bytes)
             self._branch("input splits", brancher, accept)
         for root in self.roots:
             if root.bound > 0.0:
@@ -112,7 +114,7 @@ class Prover:
             self._conclude(Outcome(False, False, root.bound))
             return
         try:
-            brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, TREE_BYTES)
+            brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
         except TooManyClausesError:
             self.progress.notes.append("the specification has too many conjunctions to search one by one")
             self._conclude(Outcome(False, True, root.bound))

@@ -68,7 +68,9 @@ def _scale_scale(first: ScaleShift, second: ScaleShift) -> ScaleShift:
     shift = None if first.shift is None else first.shift * second.scale
     if second.shift is not None:
         shift = second.shift if shift is None else shift + second.shift
-    return ScaleShift(first.in_shapes, second.out_shape, first.scale * second.scale, shift)
+    # numpy makes plain numbers of products of scalars.
+    shift = None if shift is None else np.asarray(shift)
+    return ScaleShift(first.in_shapes, second.out_shape, np.asarray(first.scale * second.scale), shift)
 
 
 def _per_feature(op: ScaleShift, n: int) -> tuple[np.ndarray, np.ndarray] | None:
