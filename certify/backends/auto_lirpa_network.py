@@ -21,8 +21,20 @@ from certify.ops.relu import Relu
 INSTALL = "pip install --no-deps auto-lirpa==0.3 && pip install appdirs pyyaml tqdm packaging"
 # Our name of each method, and the library's.
 METHODS = {"ibp": "IBP", "crown": "CROWN", "alpha-crown": "CROWN-Optimized"}
-# Tightens exactly the elements that intervals leave undecided (0.3 crashes between its default, 0.9, and all of them).
-SPARSITY = 1.0
+# How the library may work, in the order in which it is tried; the next where one fails. "patches" keeps coefficients of
+# images several times faster than "matrix" (see `passes_patches`). Sparsity 1 tightens exactly the elements that intervals
+# leave undecided; 0.3 crashes between its default, 0.9, and all of them. It also mixes up sparse and full slopes on some
+# graphs, which the last mode, slow and loose, avoids.
+MODES: tuple[dict[str, Any], ...] = (
+    {"conv_mode": "patches", "minimum_sparsity": 1.0},
+    {"conv_mode": "matrix", "minimum_sparsity": 1.0},
+    {
+        "conv_mode": "matrix",
+        "sparse_intermediate_bounds": False,
+        "sparse_features_alpha": False,
+        "sparse_spec_alpha": False,
+    },
+)
 # Share of the largest sum of magnitudes behind a bound by which rounding may have raised it: as much as adding up 2**17
 # terms in float64 can come to.
 ROUNDING = 2.0**-36
@@ -71,7 +83,7 @@ class BoundedNetwork:
         Raises UnsupportedOp, ParityError, or BackendError if the library does not load.
         """
         self.network, self.passed, self.points, self.device = network, passed, points, device
-        self.mode = conv_mode(network)
+        self.modes = MODES if passes_patches(network) else MODES[1:]
         self._module: Any = None
         self.translate()
 
@@ -87,8 +99,7 @@ class BoundedNetwork:
             graph = Graph(self.network, self.passed).eval()
             check_parity(self.network, self.passed, graph, self.points)
             one = torch.zeros(1, self.network.n_inputs, device=self.device)
-            options = {"conv_mode": self.mode, "minimum_sparsity": SPARSITY}
-            module = library.BoundedModule(graph, one, bound_opts=options, device=self.device)
+            module = library.BoundedModule(graph, one, bound_opts=dict(self.modes[0]), device=self.device)
             module.eval()
             check_parity(self.network, self.passed, module, self.points, self.device)
         self._module = module
@@ -112,10 +123,10 @@ class BoundedNetwork:
         try:
             return self._answer(question, slack)
         except Exception:  # noqa: BLE001 - a library: whatever it raises in one mode, the other may do
-            if self.mode == "matrix":
+            if len(self.modes) == 1:
                 raise
-            self.mode = "matrix"
-            return self._answer(question, slack)
+            self.modes = self.modes[1:]
+            return self.bound(lower, upper, rows, method, steps, stop)
 
     def _answer(self, question: Question, slack: np.ndarray) -> Found:
         if self._module is None:
@@ -158,14 +169,13 @@ class BoundedNetwork:
             raise NumericalError("auto_LiRPA's bounds exclude a value that is attained")
 
 
-def conv_mode(network: Network) -> str:
-    """How the library is to keep coefficients of images: "patches" is several times faster, "matrix" always works.
+def passes_patches(network: Network) -> bool:
+    """Whether the network has convolutions and is otherwise such as the library's patches can take.
 
-    0.3's patches take every image for a square, and every sum for one of images; where all is as they expect, both give
-    the same bounds.
+    0.3's patches take every image for a square, and every sum for one of images; where all is as they expect, they give
+    the same bounds as matrices.
     """
-    modes = {_is_plain(node) for node in network.nodes}
-    return "patches" if modes == {True} and any(isinstance(node.op, Conv) for node in network.nodes) else "matrix"
+    return any(isinstance(node.op, Conv) for node in network.nodes) and all(_is_plain(node) for node in network.nodes)
 
 
 def _is_plain(node: Node) -> bool:

@@ -55,7 +55,8 @@ class Graph(nn.Module):
         self.output = network.output
         self.calls = nn.ModuleList([express(node) for node in network.nodes])
         self.join: nn.Module | None = None
-        if len(passed):
+        if len(passed) or not list(self.calls.parameters()):
+            # auto_LiRPA takes the element type from the first weight, so that there must be one.
             width = network.n_outputs + len(passed)
             y, x = np.eye(width)[:, : network.n_outputs], np.zeros((width, network.n_inputs))
             x[network.n_outputs + np.arange(len(passed)), passed] = 1.0

@@ -68,6 +68,7 @@ def intermediate_bounds(
     (+ rows, then - rows).
     Raises NumericalError on NaN.
     """
+    known = known or {}
     relaxed = Relaxed(network, box)
     ranges: dict[str, Interval] = {INPUT: box}
     tightened: dict[str, np.ndarray] = {}
@@ -78,7 +79,7 @@ def intermediate_bounds(
             found = noise(node.op, inputs)
             if found is not None:
                 relaxed.noise[node.name] = found
-            if known is not None and node.name in known:
+            if node.name in known:
                 ranges[node.name] = intersect(ranges[node.name], known[node.name])
             continue
         assert isinstance(node.op, Nonlinear)
@@ -92,6 +93,8 @@ def intermediate_bounds(
             relaxed.intervals[name] = ranges[name].checked(name)
         relaxed.relax(node, node.op.relax(*(ranges[name] for name in node.inputs)))
         ranges[node.name] = Interval(*node.op.interval(*(ranges[name] for name in node.inputs)))
+        if node.name in known:
+            ranges[node.name] = intersect(ranges[node.name], known[node.name])
     return relaxed
 
 

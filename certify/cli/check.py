@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from certify.cli.errors import reported
-from certify.cli.watch import limit_memory, process_start, watching
+from certify.cli.watch import OwnProcess, limit_memory, watching
 
 if TYPE_CHECKING:
     from certify.verdict import Verdict
@@ -34,6 +35,7 @@ class Device(str, Enum):
 
 
 def check(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
     spec: Annotated[Path, typer.Argument(help="VNN-LIB property (.vnnlib or .vnnlib.gz), 1.0 or 2.0.")],
     timeout: Annotated[float, typer.Option(min=0.0, help="Wall-clock seconds for the whole process.")] = 60.0,
@@ -59,9 +61,10 @@ def check(
     1 violated, 2 input or usage error, 3 undecided, 4 internal error.
     """
     desk = _Desk(model, spec, json, counterexample, expect, exit_zero, verbose)
-    deadline = process_start() + timeout
-    with reported(verbose), watching(deadline, desk.stop):
-        if memory is not None:
+    process: OwnProcess | None = context.obj
+    deadline = timeout + (time.monotonic() if process is None else process.started)
+    with reported(verbose), watching(process, deadline, desk.stop):
+        if memory is not None and process is not None:
             limit_memory(int(memory * 2**20))
         from certify import api
         from certify.settings import Budget, Settings
@@ -102,7 +105,7 @@ class _Desk:
 
     def stop(self, why: str) -> None:
         """Answer with what is known and end the process."""
-        from certify.cli.main import leave
+        from certify.cli.leave import leave
         from certify.verdict import Status, Verdict
 
         status = Status.TIMEOUT if why == "timeout" else Status.UNKNOWN
@@ -127,15 +130,15 @@ class _Desk:
         from certify.cli import answer
 
         query = None if self.run is None else self.run.problem.query
+        if self.json != "-":
+            answer.print_verdict(verdict, self.verbose)
+        if self.json is not None:
+            answer.write_json(self.json, answer.as_dict(verdict, self.model, self.spec, self.run))
         if verdict.witness is not None and self.counterexample is not None and query is not None:
             from certify.files import write_text
             from certify.witness.format import write_witness
 
             write_text(self.counterexample, write_witness(verdict.witness, query))
-        if self.json is not None:
-            answer.write_json(self.json, answer.as_dict(verdict, self.model, self.spec, self.run))
-        if self.json != "-":
-            answer.print_verdict(verdict, self.verbose)
         if self.exit_zero:
             return 0
         code = verdict.status.exit_code

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
 from typing import NoReturn
 
 import typer
 
 from certify import __version__
 from certify.cli import backends, bounds, check, inspect, spec
+from certify.cli.leave import leave
+from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
 
 app = typer.Typer(
@@ -44,16 +43,8 @@ def run() -> NoReturn:
     """Entry point of the script. Leaves without tearing the interpreter down, once everything is flushed."""
     limit_by_environment()
     try:
-        app()
+        app(obj=OwnProcess(process_start()))
         code = 0
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 1
     leave(code)
-
-
-def leave(code: int) -> NoReturn:
-    """Flush and end the process at once (tearing down torch alone takes half a second)."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError, ValueError):
-            stream.flush()
-    os._exit(code)

@@ -7,12 +7,20 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 # How long after its deadline a run may still answer by itself.
 GRACE = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class OwnProcess:
+    """Handed to commands that run as a process of their own: they may watch its clock and signals, and end it."""
+
+    started: float
 
 
 def process_start() -> float:
@@ -25,8 +33,13 @@ def process_start() -> float:
         return time.monotonic()
 
 
+def watching(process: OwnProcess | None, deadline: float, stop: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Watch the clock and the signals of a process of our own; in somebody else's, do nothing."""
+    return nullcontext() if process is None else _watching(deadline, stop)
+
+
 @contextmanager
-def watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
+def _watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
     """Call stop("timeout") some time after the deadline, or stop("interrupt") on SIGINT or SIGTERM, from a thread.
 
     Signals are blocked in the calling thread meanwhile and restored afterwards.

@@ -36,8 +36,18 @@ TREE_SHARE = 0.125
 class Proof:
     """What proving came to: an outcome, and the search trees with how each was grown."""
 
-    outcome: Outcome
+    outcome: Outcome = Outcome(True, True, float("inf"))
     trees: list[tuple[str, SearchTree]] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in the outcome of one part: all is closed or finished only if every part is."""
+        both = self.outcome
+        self.outcome = Outcome(
+            both.closed and outcome.closed,
+            both.finished and outcome.finished,
+            min(both.bound, outcome.bound),
+            outcome.witness if both.witness is None else both.witness,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Prover:
         self.goals = list(problem.goals())
         self.few = [goal for goal in self.goals if splits_inputs(self.network, goal)]
         self.roots = [Root(problem, g, self.network, budget) for g in self.goals if not splits_inputs(self.network, g)]
-        self.proof = Proof(Outcome(True, True, float("inf")))
+        self.proof = Proof()
         self.tree_bytes = int(min(TREE_BYTES, TREE_SHARE * budget.memory)) if budget.memory else TREE_BYTES
 
     def screen(self) -> list[OpenGoal]:
@@ -88,7 +98,7 @@ class Prover:
         for stage, name in ((root.alpha_rows, "alpha-CROWN"), (root.alpha_everywhere, "alpha-CROWN on every layer")):
             witness = accept(root.points) if len(root.points) else None
             if witness is not None:
-                self._conclude(Outcome(False, True, float("-inf"), witness))
+                self.proof.add(Outcome(False, True, float("-inf"), witness))
                 return True
             if self.budget.expired():
                 break
@@ -106,35 +116,25 @@ class Prover:
             return False
         self.progress.leaves += 1
         self.proof.trees.append((name, root.as_tree()))
-        self._conclude(Outcome(True, True, root.bound))
+        self.proof.add(Outcome(True, True, root.bound))
         return True
 
     def _split(self, root: Root, accept: Accept) -> None:
         if self.budget.expired():
-            self._conclude(Outcome(False, False, root.bound))
+            self.proof.add(Outcome(False, False, root.bound))
             return
         try:
             brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
         except TooManyClausesError:
             self.progress.notes.append("the specification has too many conjunctions to search one by one")
-            self._conclude(Outcome(False, True, root.bound))
+            self.proof.add(Outcome(False, True, root.bound))
             return
         self._branch("ReLU splits", brancher, accept)
 
     def _branch(self, name: str, brancher: InputSplit | ReluSplit, accept: Accept) -> None:
         self.progress.stage = name
         self.proof.trees.append((name, brancher.tree))
-        self._conclude(branch_and_bound(brancher, self.budget, accept, self.progress))
-
-    def _conclude(self, outcome: Outcome) -> None:
-        """Add the outcome of one part to that of all."""
-        both = self.proof.outcome
-        self.proof.outcome = Outcome(
-            both.closed and outcome.closed,
-            both.finished and outcome.finished,
-            min(both.bound, outcome.bound),
-            outcome.witness if both.witness is None else both.witness,
-        )
+        self.proof.add(branch_and_bound(brancher, self.budget, accept, self.progress))
 
 
 def splits_inputs(network: Network, goal: Goal) -> bool:
