@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from certify.cli.errors import reported
+from certify.cli.errors import print_error, reported
 from certify.cli.watch import OwnProcess, limit_memory, watching
+from certify.errors import CertifyError
 
 if TYPE_CHECKING:
     from certify.verdict import Verdict
@@ -113,7 +114,12 @@ class _Desk:
         verdict = Verdict(status, reason, advice="give more time (--timeout)")
         if self.run is not None:
             verdict = self.run.undecided(status, "interrupted" if why == "interrupt" else None)
-        leave(self.answer(verdict))
+        try:
+            code = self.answer(verdict)
+        except CertifyError as error:
+            print_error(error)
+            code = error.exit_code
+        leave(code)
 
     def out_of_memory(self) -> Verdict:
         """The answer when not even the search could begin."""

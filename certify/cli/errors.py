@@ -20,7 +20,8 @@ def reported(verbose: bool = False) -> Iterator[None]:
     try:
         yield
     except CertifyError as error:
-        fail(str(error), error.exit_code)
+        print_error(error)
+        raise typer.Exit(error.exit_code) from None
     except (typer.Exit, typer.Abort, SystemExit, KeyboardInterrupt):
         raise
     except BrokenPipeError:
@@ -29,10 +30,10 @@ def reported(verbose: bool = False) -> Iterator[None]:
         if verbose:
             traceback.print_exc()
         name = type(error).__name__
-        fail(f"internal error: {name}: {error} (please report it; -v shows the traceback)", INTERNAL_ERROR)
+        print_error(f"internal error: {name}: {error} (please report it; -v shows the traceback)")
+        raise typer.Exit(INTERNAL_ERROR) from None
 
 
-def fail(message: str, code: int) -> None:
-    """Print the error line and leave."""
-    print("certify: error: " + " ".join(message.split()), file=sys.stderr)
-    raise typer.Exit(code)
+def print_error(error: object) -> None:
+    """The error as one line on stderr."""
+    print("certify: error: " + " ".join(str(error).split()), file=sys.stderr)
