@@ -12,10 +12,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from certify.backends.auto_lirpa_network import INSTALL, METHODS, BoundedNetwork, Found, sample
+from certify.backends.auto_lirpa_network import INSTALL, METHODS, BoundedNetwork, Found, Question, sample
 from certify.backends.base import Backend
-from certify.backends.native import choose_library
-from certify.errors import InputError
+from certify.errors import BackendError, InputError
 from certify.network.graph import Network
 from certify.problem import Goal, Problem, worst_margin
 from certify.search.branch_and_bound import Accept, Outcome, Progress
@@ -23,7 +22,7 @@ from certify.search.prove import OpenGoal, Proof
 from certify.search.tree import Leaves, SearchTree
 from certify.settings import Budget, Settings
 
-# Steps of alpha-CROWN where time allows, and what one costs, in CROWN passes, until one has been timed.
+# Steps of alpha-CROWN, which ends by itself where they no longer help; CROWN passes that one costs, until it is timed.
 STEPS = 100
 STEP_COST = 4.0
 
@@ -35,7 +34,6 @@ def bounds(
     *,
     method: str = "crown",
     steps: int = 20,
-    device: str = "cpu",
 ) -> Found:
     """auto_LiRPA's bounds of rows [rows, n_outputs] (each output by default) of a network's outputs on a box.
 
@@ -46,21 +44,22 @@ def bounds(
         raise InputError(f"there is no bound method '{method}'", f"choose one of: {', '.join(METHODS)}")
     network = subject.network if isinstance(subject, Problem) else subject
     lower, upper = (np.asarray(side, dtype=np.float64) for side in box)
-    bounded = BoundedNetwork(network, np.empty(0, dtype=int), sample(lower, upper), device)
+    bounded = BoundedNetwork(network, np.empty(0, dtype=int), sample(lower, upper))
     rows = np.eye(network.n_outputs) if rows is None else np.asarray(rows, dtype=np.float64)
-    return bounded.bound(lower, upper, rows, method, steps)
+    return bounded.bound(Question(lower, upper, rows, method, bounded.slack(lower, upper, rows, method), steps))
 
 
 @dataclass
 class Root:
     """One goal and what is known of it. rows, offset: margin = rows . (outputs, passed inputs) + offset, per atom;
-    margins: their best lower bounds.
+    margins: their best lower bounds; slack: what rounding is taken to add to a bound, infinite until that is known.
     """
 
     goal: Goal
     rows: np.ndarray
     offset: np.ndarray
     margins: np.ndarray
+    slack: np.ndarray
     points: np.ndarray
 
     @property
@@ -87,24 +86,24 @@ class Root:
 class LirpaProver:
     """Refutes goals by auto_LiRPA's bounds alone."""
 
-    def __init__(self, problem: Problem, device: str, budget: Budget, progress: Progress) -> None:
+    def __init__(self, problem: Problem, budget: Budget, progress: Progress) -> None:
         """Raises UnsupportedOp where the network cannot be handed over."""
         self.problem, self.budget, self.progress = problem, budget, progress
         inputs = problem.atoms.inputs
         passed = np.empty(0, dtype=int) if inputs is None else np.flatnonzero((inputs != 0.0).any(axis=0))
         self.roots = [self._root(goal, passed) for goal in problem.goals()]
-        self.proof = Proof(Outcome(True, True, float("inf")))
-        self.seconds_per_step: float | None = None
+        self.proof = Proof()
+        self.seconds_per_step = 0.0
         self.network: BoundedNetwork | None = None
         if self.roots:
             goal = self.roots[0].goal
-            self.network = BoundedNetwork(problem.network, passed, sample(goal.lower, goal.upper), device)
+            self.network = BoundedNetwork(problem.network, passed, sample(goal.lower, goal.upper))
 
     def _root(self, goal: Goal, passed: np.ndarray) -> Root:
         outputs, inputs, offset = self.problem.margin_rows(goal.atoms)
         beside = np.zeros((len(outputs), len(passed))) if inputs is None else inputs[:, passed]
-        margins, points = np.full(len(offset), -np.inf), ((goal.lower + goal.upper) / 2.0)[None]
-        return Root(goal, np.concatenate([outputs, beside], axis=1), offset, margins, points)
+        unknown, centre = np.full(len(offset), np.inf), (goal.lower + goal.upper) / 2.0
+        return Root(goal, np.concatenate([outputs, beside], axis=1), offset, -unknown, unknown, centre[None])
 
     def screen(self) -> list[OpenGoal]:
         """CROWN on every goal, intervals where it fails; the goals that stay open."""
@@ -112,10 +111,7 @@ class LirpaProver:
         for root in self.roots:
             if self.budget.expired():
                 break
-            start = time.monotonic()
             name = next((m for m in ("crown", "ibp") if self._bound(root, m)), "")
-            if self.seconds_per_step is None:
-                self.seconds_per_step = STEP_COST * (time.monotonic() - start)
             self._settle(root, f"auto-lirpa {METHODS.get(name, '')}")
         return [OpenGoal(root.goal, root.margins > 0.0) for root in self.roots if not root.bound > 0.0]
 
@@ -126,44 +122,45 @@ class LirpaProver:
             self.progress.open = len(waiting) - number
             witness = accept(root.points)
             if witness is not None:
-                self._conclude(Outcome(False, True, float("-inf"), witness))
+                self.proof.add(Outcome(False, True, float("-inf"), witness))
                 return self.proof
             self._optimise(root, self.budget.share(1.0 / (len(waiting) - number)))
         self.progress.open = sum(not root.bound > 0.0 for root in waiting)
         return self.proof
 
     def _optimise(self, root: Root, budget: Budget) -> None:
-        """As many steps of alpha-CROWN as fit the time; the library looks at the clock only between steps."""
-        per_step = self.seconds_per_step or 0.0
-        steps = STEPS if per_step <= 0.0 else int(min(STEPS, budget.remaining() / per_step))
-        if steps < 1 or self.budget.expired():
+        """alpha-CROWN until the goal is refuted or the budget ends; the library can be stopped between steps only."""
+        if self.budget.remaining() <= self.seconds_per_step:
             self.progress.notes.append("no time was left for a step of alpha-CROWN")
-            self._conclude(Outcome(False, False, root.bound))
+            self.proof.add(Outcome(False, False, root.bound))
             return
         self.progress.stage = "auto-lirpa alpha-CROWN"
-        self._bound(root, "alpha-crown", steps, budget)
+        self._bound(root, "alpha-crown", budget)
         if not self._settle(root, "auto-lirpa alpha-CROWN"):
-            self._conclude(Outcome(False, not self.budget.expired(), root.bound))
+            self.proof.add(Outcome(False, not budget.expired(), root.bound))
 
-    def _bound(self, root: Root, method: str, steps: int = 0, budget: Budget | None = None) -> bool:
+    def _bound(self, root: Root, method: str, budget: Budget | None = None) -> bool:
         """Take up the library's bounds of what is open; False, with a note, if it gave none that can be used."""
         assert self.network is not None
-        place, calls, start = root.open, 0, time.monotonic()
+        place, steps = root.open, 0
         if not len(place):
             return True
 
         def stop(sure: np.ndarray) -> bool:
-            nonlocal calls
-            calls += 1
+            nonlocal steps
+            steps += 1
             return root.settled_by(place, sure) or (budget is not None and budget.expired())
 
         try:
-            found = self.network.bound(root.goal.lower, root.goal.upper, root.rows[place], method, steps, stop)
+            box = root.goal.lower, root.goal.upper
+            if method != "alpha-crown":
+                root.slack = self.network.slack(*box, root.rows, method)
+            start = time.monotonic()
+            found = self.network.bound(Question(*box, root.rows[place], method, root.slack[place], STEPS, stop))
         except Exception as error:  # noqa: BLE001 - a library: whatever it raises, nothing is refuted by it
             self.progress.notes.append(f"auto-lirpa {METHODS[method]}: {type(error).__name__}: {error}")
             return False
-        if calls:
-            self.seconds_per_step = (time.monotonic() - start) / calls
+        self.seconds_per_step = (time.monotonic() - start) / steps if steps else STEP_COST * (time.monotonic() - start)
         root.margins = root.improved(place, found.sure)
         root.points = np.vstack([root.points[:1], found.points])
         return True
@@ -178,18 +175,8 @@ class LirpaProver:
         tree = SearchTree(np.zeros(1, dtype=int), 2**20)
         tree.add(Leaves(np.zeros(1, dtype=int), root.margins[None], {}, {}))
         self.proof.trees.append((name, tree))
-        self._conclude(Outcome(True, True, root.bound))
+        self.proof.add(Outcome(True, True, root.bound))
         return True
-
-    def _conclude(self, outcome: Outcome) -> None:
-        """Add the outcome of one goal to that of all."""
-        both = self.proof.outcome
-        self.proof.outcome = Outcome(
-            both.closed and outcome.closed,
-            both.finished and outcome.finished,
-            min(both.bound, outcome.bound),
-            outcome.witness if both.witness is None else both.witness,
-        )
 
 
 def _missing() -> str | None:
@@ -197,7 +184,9 @@ def _missing() -> str | None:
 
 
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> LirpaProver:
-    return LirpaProver(problem, choose_library(problem.network, settings.device).device, budget, progress)
+    if settings.device == "cuda":
+        raise BackendError("auto-lirpa works on the CPU here", "use --device auto, or --backend native")
+    return LirpaProver(problem, budget, progress)
 
 
 BACKEND = Backend(

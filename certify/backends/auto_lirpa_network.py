@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from certify.backends.auto_lirpa_slack import slack_of_crown, slack_of_intervals
 from certify.errors import NumericalError
 from certify.network.evaluate import evaluate
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.arithmetic import Add
 from certify.ops.conv import Conv
 from certify.ops.dense import Dense
-from certify.ops.kinds import Linear, Nonlinear
 from certify.ops.layout import Reshape
 from certify.ops.relu import Relu
 
 INSTALL = "pip install --no-deps auto-lirpa==0.3 && pip install appdirs pyyaml tqdm packaging"
 # Our name of each method, and the library's.
 METHODS = {"ibp": "IBP", "crown": "CROWN", "alpha-crown": "CROWN-Optimized"}
-# How the library may work, in the order in which it is tried; the next where one fails. "patches" keeps coefficients of
-# images several times faster than "matrix" (see `passes_patches`). Sparsity 1 tightens exactly the elements that intervals
-# leave undecided; 0.3 crashes between its default, 0.9, and all of them. It also mixes up sparse and full slopes on some
-# graphs, which the last mode, slow and loose, avoids.
+# How the library may work, in the order in which it is tried; the next one where one fails. "patches" handles images
+# several times faster than "matrix" (see `passes_patches`). Sparsity 1 tightens exactly the elements that intervals are
+# undecided about; 0.3 crashes between its default, 0.9, and all of them. On some graphs it also mixes up sparse and
+# full slopes, which the last mode, slow and loose, avoids.
 MODES: tuple[dict[str, Any], ...] = (
     {"conv_mode": "patches", "minimum_sparsity": 1.0},
     {"conv_mode": "matrix", "minimum_sparsity": 1.0},
@@ -35,14 +35,11 @@ MODES: tuple[dict[str, Any], ...] = (
         "sparse_spec_alpha": False,
     },
 )
-# Share of the largest sum of magnitudes behind a bound by which rounding may have raised it: as much as adding up 2**17
-# terms in float64 can come to.
-ROUNDING = 2.0**-36
 # How far bounds may contradict each other or a value, relative to 1 + their size, and still be called rounding.
 TOLERANCE = 1e-9
 RANDOM_POINTS = 5
 
-Stop = Callable[[np.ndarray], bool]
+Answer = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -64,25 +61,30 @@ class Found:
 
 @dataclass(frozen=True)
 class Question:
-    """The bounds that are wanted: see `BoundedNetwork.bound`. stop: of lower bounds [rows] as they improve."""
+    """Which bounds are wanted.
+
+    lower, upper: [n_inputs] the box; rows: [rows, n_outputs + number of passed inputs]; method: a key of METHODS;
+    slack: [rows] see `BoundedNetwork.slack`; steps: of alpha-CROWN, until stop(lower bounds less slack) is true.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
     rows: np.ndarray
     method: str
-    steps: int
-    stop: Stop
+    slack: np.ndarray
+    steps: int = 20
+    stop: Callable[[np.ndarray], bool] = lambda sure: False
 
 
 class BoundedNetwork:
     """Bounds of rows over a network's outputs, followed by those inputs whose numbers are in `passed`."""
 
-    def __init__(self, network: Network, passed: np.ndarray, points: np.ndarray, device: str = "cpu") -> None:
+    def __init__(self, network: Network, passed: np.ndarray, points: np.ndarray) -> None:
         """points: [k, n_inputs], where every translation is compared with our own evaluation.
 
         Raises UnsupportedOp, ParityError, or BackendError if the library does not load.
         """
-        self.network, self.passed, self.points, self.device = network, passed, points, device
+        self.network, self.passed, self.points = network, passed, points
         self.modes = MODES if passes_patches(network) else MODES[1:]
         self._module: Any = None
         self.translate()
@@ -98,67 +100,50 @@ class BoundedNetwork:
 
             graph = Graph(self.network, self.passed).eval()
             check_parity(self.network, self.passed, graph, self.points)
-            one = torch.zeros(1, self.network.n_inputs, device=self.device)
-            module = library.BoundedModule(graph, one, bound_opts=dict(self.modes[0]), device=self.device)
+            one = torch.zeros(1, self.network.n_inputs)
+            module = library.BoundedModule(graph, one, bound_opts=dict(self.modes[0]), device="cpu")
             module.eval()
-            check_parity(self.network, self.passed, module, self.points, self.device)
+            check_parity(self.network, self.passed, module, self.points)
         self._module = module
 
-    def bound(
-        self,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        rows: np.ndarray,
-        method: str,
-        steps: int = 20,
-        stop: Stop | None = None,
-    ) -> Found:
-        """Bounds of rows [rows, n_outputs + len(passed)] on the box lower, upper [n_inputs].
+    def slack(self, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, method: str) -> np.ndarray:
+        """What float64 may have added to the bounds of these rows on this box by this method: [rows].
 
-        method: a key of METHODS; steps: of alpha-CROWN, ended early once stop(lower bounds less slack) is true.
-        Raises NumericalError for an answer that cannot be right, and whatever the library raises.
+        Raises NumericalError where our own bounds break down.
         """
-        slack = ROUNDING * (abs(rows) @ self._magnitudes(lower, upper))
-        question = Question(lower, upper, rows, method, steps, lambda found: stop is not None and stop(found - slack))
+        from certify.backends import auto_lirpa_shims as shims
+
+        estimate = slack_of_intervals if method == "ibp" else slack_of_crown
+        with shims.working():
+            return estimate(self.network, self.passed, lower, upper, rows)
+
+    def bound(self, question: Question) -> Found:
+        """Bounds of rows on a box. Raises NumericalError if the answer cannot be right, or what the library raises."""
         try:
-            return self._answer(question, slack)
-        except Exception:  # noqa: BLE001 - a library: whatever it raises in one mode, the other may do
-            if len(self.modes) == 1:
+            return self._answer(question)
+        except Exception as error:  # noqa: BLE001 - a library: whatever it raises in one mode, the next may do
+            if len(self.modes) == 1 or isinstance(error, MemoryError):
                 raise
             self.modes = self.modes[1:]
-            return self.bound(lower, upper, rows, method, steps, stop)
+            return self.bound(question)
 
-    def _answer(self, question: Question, slack: np.ndarray) -> Found:
+    def _answer(self, question: Question) -> Found:
         if self._module is None:
             self.translate()
         module, self._module = self._module, None
         try:
-            answer = ask(module, question, self.device)
+            answer = ask(module, question)
         except RuntimeError as error:
             if "does not require grad" not in str(error):
                 raise
             # No slope is free on this box, so that there is nothing to optimise.
-            return self._answer(replace(question, method="crown"), slack)
-        found = _checked(answer, slack, question)
-        _check_nodes(module)
+            return self._answer(replace(question, method="crown"))
+        found = _checked(answer, question)
+        _check_nodes(module, tables=question.method != "ibp")
         self._check_samples(found, question)
         # Only now: what went wrong may have left the module in any state, and it is made anew for the next question.
         self._module = module
         return found
-
-    def _magnitudes(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-        """What the outputs and passed inputs come to with absolute values everywhere: [n_outputs + len(passed)]."""
-        largest = {INPUT: np.maximum(abs(lower), abs(upper))}
-        for node in self.network.nodes:
-            op, inputs = node.op, [largest[name] for name in node.inputs]
-            if isinstance(op, Linear):
-                bias = 0.0 if op.bias is None else abs(op.bias)
-                largest[node.name] = op.magnitude.linear(*inputs) + bias
-            else:
-                assert isinstance(op, Nonlinear)
-                low, high = op.interval(*((-x, x) for x in inputs))
-                largest[node.name] = np.maximum(abs(low), abs(high))
-        return np.concatenate([largest[self.network.output], largest[INPUT][self.passed]])
 
     def _check_samples(self, found: Found, question: Question) -> None:
         """Raise NumericalError if a value that is attained contradicts the bounds."""
@@ -198,7 +183,7 @@ def sample(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.vstack([(lower + upper) / 2.0, lower, upper, np.clip(inside, lower, upper)])
 
 
-def ask(module: Any, question: Question, device: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+def ask(module: Any, question: Question) -> Answer:
     """What the library says: lower bounds, upper bounds unless optimised, CROWN's coefficients of the inputs."""
     from certify.backends import auto_lirpa_shims as shims
 
@@ -206,17 +191,17 @@ def ask(module: Any, question: Question, device: str) -> tuple[np.ndarray, np.nd
         import torch
 
         library = shims.load()
-        low, high, spec = (
-            torch.from_numpy(np.array(a[None])).to(device) for a in (question.lower, question.upper, question.rows)
-        )
+        low, high, spec = (torch.from_numpy(np.array(a[None])) for a in (question.lower, question.upper, question.rows))
         norm = library.PerturbationLpNorm(norm=np.inf, x_L=low, x_U=high)
         inputs = (library.BoundedTensor((low + high) / 2.0, norm),)
         call: dict[str, Any] = {"x": inputs, "C": spec, "method": METHODS[question.method]}
         if question.method == "alpha-crown":
-            criterion = lambda lower: torch.tensor([[question.stop(_numpy(lower)[0])]], device=device)  # noqa: E731
-            module.set_bound_opts(
-                {"optimize_bound_args": {"iteration": question.steps, "stop_criterion_func": criterion}}
-            )
+
+            def criterion(lower: Any) -> Any:
+                return torch.tensor([[question.stop(_numpy(lower)[0] - question.slack)]])
+
+            options = {"iteration": question.steps, "stop_criterion_func": criterion}
+            module.set_bound_opts({"optimize_bound_args": options})
             return _numpy(module.compute_bounds(**call, bound_upper=False)[0]), None, None
         with torch.no_grad():
             if question.method == "ibp":
@@ -231,11 +216,9 @@ def _numpy(tensor: Any) -> np.ndarray:
     return np.array(tensor.detach().cpu().numpy(), dtype=np.float64)
 
 
-def _checked(
-    answer: tuple[np.ndarray, np.ndarray | None, np.ndarray | None], slack: np.ndarray, question: Question
-) -> Found:
+def _checked(answer: Answer, question: Question) -> Found:
     """The answer, if it is finite and has not crossed; else NumericalError."""
-    count = len(question.rows)
+    count, slack = len(question.rows), question.slack
     lower = answer[0].reshape(count)
     upper = np.full(count, np.inf) if answer[1] is None else answer[1].reshape(count)
     finite = np.isfinite(lower).all() and np.isfinite(slack).all() and (answer[1] is None or np.isfinite(upper).all())
@@ -247,10 +230,11 @@ def _checked(
     return Found(lower, upper, slack, points)
 
 
-def _check_nodes(module: Any) -> None:
-    """Look at the bounds of every hidden value: NumericalError if they are NaN, infinite, crossed, or beyond x_limit.
+def _check_nodes(module: Any, tables: bool) -> None:
+    """Look at the bounds of every hidden value: NumericalError if they are NaN, infinite or have crossed.
 
-    (The tables that S-shaped functions are relaxed with end there, and the lines chosen beyond are no bounds.)
+    tables: S-shaped functions were relaxed with the library's tables, which end at x_limit; their lines beyond it are
+    no bounds, and NumericalError is raised there too.
     """
     import torch
 
@@ -262,5 +246,5 @@ def _check_nodes(module: Any) -> None:
         if not bool(fine):
             raise NumericalError(f"auto_LiRPA's bounds of {node.name} are NaN, infinite or have crossed")
         limits = [module[name].x_limit for name in node.output_name if hasattr(module[name], "x_limit")]
-        if limits and not bool((low.abs() <= min(limits)).all() & (high.abs() <= min(limits)).all()):
+        if tables and limits and not bool((low.abs() <= min(limits)).all() & (high.abs() <= min(limits)).all()):
             raise NumericalError(f"the values of {node.name} go beyond auto_LiRPA's tables")

@@ -84,17 +84,19 @@ Accept = Callable[[np.ndarray], Any]
 def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progress: Progress) -> Outcome:
     """Search until everything is refuted, `accept` takes one of the points proposed, or the budget ends.
 
-    accept(points) returns a witness or None. A batch that runs out of memory is halved and tried again; one whose
-    bounds break down numerically is set aside, which leaves the answer open.
+    accept(points) returns a witness or None. A batch that runs out of memory is halved and tried again; a domain
+    whose bounds break down numerically is set aside, which leaves the answer open.
     """
     frontier = Frontier()
     frontier.push(brancher.roots())
     size = brancher.batch_size(budget.memory)
     abandoned_bound = best_closed = float("inf")
+    suspects = 0  # domains on top of the frontier that are bounded one by one, because one of them broke its batch
     while len(frontier):
         if budget.expired():
             return Outcome(False, False, min(frontier.bound(), abandoned_bound))
-        batch = frontier.pop(size)
+        batch = frontier.pop(1 if suspects else size)
+        suspects = max(0, suspects - 1)
         progress.bound = min(frontier.bound(), float(batch.bound.min()), abandoned_bound)
         try:
             bounded = brancher.bound(batch, budget)
@@ -110,6 +112,10 @@ def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progres
             frontier.push(batch)
             continue
         except (NumericalError, FloatingPointError) as error:
+            if len(batch) > 1:
+                suspects = len(batch)
+                frontier.push(batch)
+                continue
             progress.abandoned += len(batch)
             progress.notes.append(str(error))
             abandoned_bound = min(abandoned_bound, float(batch.bound.min()))
