@@ -12,7 +12,9 @@ import certify
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRIES = [
-    (folder, entry) for folder in ("models", "specs") for entry in json.loads((ROOT / folder / "manifest.json").read_text())
+    (folder, entry)
+    for folder in ("models", "specs")
+    for entry in json.loads((ROOT / folder / "manifest.json").read_text())
 ]
 
 

@@ -70,7 +70,7 @@ BAD_SPECS = {
     "infinite": (SPEC.replace("X_1 1", "X_1 1e999"), ":7:"),
     "word": (SPEC + "(frobnicate)", ":9:"),
     "deep": (SPEC + "(assert " + "(and " * 100_000 + "(<= Y_0 0)" + ")" * 100_001, "nested"),
-    "other model": (SPEC.replace("(declare-const Y_0 Real)", "(declare-const Y_0 Real)(declare-const Y_1 Real)"), "2 outputs"),
+    "other model": (SPEC.replace("(assert (>= X_0 0))", "(declare-const Y_1 Real)(assert (>= X_0 0))"), "2 outputs"),
     "other input": (SPEC.replace("(declare-const X_1 Real)", "(declare-const X_1 Real)\n(declare-const X_2 Real)")
                     + "(assert (<= X_2 1))(assert (>= X_2 0))", "3 inputs"),
 }  # fmt: skip

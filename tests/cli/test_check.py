@@ -66,7 +66,9 @@ def test_counterexample_file_replays(certify, tmp_path: Path) -> None:
     assert certify("check", MODEL, FAILS, "--counterexample", path).exit_code == 1
     text = path.read_text()
     assert text.startswith("((X_0 ")
-    values = [float(pair.rsplit(" ", 1)[1].rstrip(")")) for pair in text.strip().splitlines() if pair.strip("(")[0] == "X"]
+    values = [
+        float(pair.rsplit(" ", 1)[1].rstrip(")")) for pair in text.strip().splitlines() if pair.strip("(")[0] == "X"
+    ]
     assert Replay(Runtime(MODEL), read_query(FAILS))(np.array(values)) is not None
 
 
@@ -137,7 +139,8 @@ def test_small_dense_problems_do_not_import_torch() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, certify.cli.main; print([m for m in ('numpy', 'onnx', 'onnxruntime', 'torch') if m in sys.modules])"
+    heavy = ("numpy", "onnx", "onnxruntime", "torch")
+    code = f"import sys, certify.cli.main; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert out.strip() == "[]"
 

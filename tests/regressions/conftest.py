@@ -19,7 +19,9 @@ def decide(tmp_path: Path) -> Callable[[onnx.ModelProto, str], str]:
         path = tmp_path / "spec.vnnlib"
         path.write_text(spec)
         model = save(tmp_path / "model.onnx", proto)
-        words = {certify.check(model, path, timeout=60, settings=Settings(attack=a)).status.value for a in (True, False)}
+        words = {
+            certify.check(model, path, timeout=60, settings=Settings(attack=a)).status.value for a in (True, False)
+        }
         assert len(words) == 1, words
         return words.pop()
 

@@ -1,7 +1,7 @@
 """Large terms that cancel: float64 loses what decides, so nothing may be claimed either way by bounds alone.
 
-y = (x + big) - big + x, computed with matrices that float64 cannot hold exactly at this scale. The true minimum over the
-box is 0, attained; claims of `unsat` for y <= 0 by a rounding error were seen in other tools' float32.
+Two rows that differ by rounding only, and biases far above the result: float32 bounds of other tools, and float64 ones
+without an account of their rounding, come out above what is attained.
 """
 
 from __future__ import annotations
