@@ -1,23 +1,16 @@
-"""The bundled models and specs, and the command line in-process and as a process."""
+"""The command line in-process and as a process."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from bundled import ROOT
 from typer.testing import CliRunner, Result
 
 from certify.cli.main import app
-
-ROOT = Path(__file__).resolve().parents[2]
-MODEL = str(ROOT / "models" / "digits_mlp.onnx")
-HOLDS = str(ROOT / "specs" / "digits_mlp_0_eps0.1.vnnlib")
-FAILS = str(ROOT / "specs" / "digits_mlp_1_eps0.08.vnnlib")
-CNN = str(ROOT / "models" / "digits_cnn.onnx")
-HARD = str(ROOT / "specs" / "digits_cnn_6_eps0.12.vnnlib")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HOLDS, MODEL
+from bundled import HOLDS, MODEL
 from onnx_files import model, node, save
 
 SPEC = """(declare-const X_0 Real)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CNN, FAILS, HARD, HOLDS, MODEL, ROOT
+from bundled import CNN, FAILS, HARD, HOLDS, MODEL, ROOT
 
 from certify.query.read import read_query
 from certify.witness.replay import Replay, Runtime

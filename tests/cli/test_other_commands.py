@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CNN, HOLDS, MODEL, ROOT
+from bundled import CNN, HOLDS, MODEL, ROOT
 
 import certify as package
 
