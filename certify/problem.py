@@ -62,6 +62,8 @@ class Problem:
         A row without atom is constant -1, so that it never counts as refuted.
         """
         absent = atoms < 0
+        if absent.all():
+            return np.zeros((*atoms.shape, self.network.n_outputs)), None, np.full(atoms.shape, -1.0)
         outputs = np.where(absent[..., None], 0.0, self.atoms.outputs[atoms])
         offset = np.where(absent, -1.0, -self.atoms.rhs[atoms])
         if self.atoms.inputs is None or not self.atoms.inputs[atoms].any():
@@ -79,17 +81,20 @@ def pose(model: Model, query: Query) -> Problem:
     """The problem that a model and a query pose together. Raises ShapeMismatch where they do not fit."""
     network = model.network
     for kind, tensors, specs in (("input", query.inputs, network.inputs), ("output", query.outputs, network.outputs)):
-        declared, actual = sum(t.size for t in tensors), sum(s.size for s in specs)
-        if declared != actual:
+        declared, actual = [t.size for t in tensors], [s.size for s in specs]
+        if sum(declared) != sum(actual) or (query.version != "1.0" and declared != actual):
             shapes = ", ".join(f"{s.name} {list(s.shape)}" for s in specs)
-            message = f"{query.file} declares {declared} {kind}s, but {model.path} has {actual} ({shapes})"
+            counts = f"{sum(declared)} {kind}s" if sum(declared) != sum(actual) else f"{kind}s of sizes {declared}"
+            message = f"{query.file} declares {counts}, but {model.path} has {sum(actual)} ({shapes})"
             raise ShapeMismatch(message, "is this specification meant for another model?")
     return Problem(network, lower(query), model, query)
 
 
 def goal_of(region: Region) -> Goal:
-    """A region with its atoms numbered by position."""
+    """A region with its atoms numbered by position; one without any gets the absent atom, which always holds."""
     atoms = sorted(set(atoms_of(region.formula)))
+    if not atoms:
+        return Goal(region.lower, region.upper, np.array([-1]), AllOf((region.formula, 0)))
     place = {atom: position for position, atom in enumerate(atoms)}
     return Goal(region.lower, region.upper, np.array(atoms, dtype=int), _renumber(region.formula, place))
 

@@ -102,8 +102,8 @@ class Run:
         rng = np.random.default_rng(self.settings.seed)
         budget = self.budget.share(ATTACK_SHARE)
         with self.clock.measure("attack"):
-            self.progress.stage = "attack"
             for open_goal in open_goals[:GOALS_ATTACKED]:
+                self.progress.stage = "attack"
                 target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted)
                 try:
                     witness = attack_goal(target, ORDER, rng, budget, self.replay)

@@ -51,7 +51,7 @@ def backward(
 ) -> Walk:
     """Push the rows back to the input through the given planes (by node name).
 
-    noise: by linear node, see `rounding.noise`; without it the form claims no error. extra: terms [batch, rows, *shape]
+    noise: by node, see `rounding`; without it the form claims no error. extra: terms [batch, rows, *shape]
     added to the coefficient of a value when it is reached, as split constraints do.
     """
     waiting = dict(rows.coefficients)
@@ -68,13 +68,13 @@ def backward(
             parts = node.op.adjoint(weight)
             if node.op.bias is not None:
                 offset = offset + _inner(weight, full_bias(node.op))
-            if noise is not None and node.name in noise:
-                error = error + _inner(abs(weight), noise[node.name][0])
         else:
             if keep:
                 weights[node.name] = weight
             parts, shift = _through(weight, planes[node.name])
             offset = offset + shift
+        if noise is not None and node.name in noise:
+            error = error + _inner(abs(weight), noise[node.name][0])
         for name, part in zip(node.inputs, parts, strict=True):
             waiting[name] = waiting[name] + part if name in waiting else part
     coefficient = waiting.get(INPUT)

@@ -12,7 +12,7 @@ from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
-from certify.bounds.rounding import linear_range, noise
+from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 
@@ -91,8 +91,11 @@ def intermediate_bounds(
                 ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
                 done |= mask
             relaxed.intervals[name] = ranges[name].checked(name)
-        relaxed.relax(node, node.op.relax(*(ranges[name] for name in node.inputs)))
-        ranges[node.name] = Interval(*node.op.interval(*(ranges[name] for name in node.inputs)))
+        inputs = [ranges[name] for name in node.inputs]
+        relaxed.relax(node, node.op.relax(*inputs))
+        if any(name not in relaxed.noise and name != INPUT for name in node.inputs):
+            relaxed.noise[node.name] = plane_noise(inputs)
+        ranges[node.name] = Interval(*node.op.interval(*inputs))
         if node.name in known:
             ranges[node.name] = intersect(ranges[node.name], known[node.name])
     return relaxed

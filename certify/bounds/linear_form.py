@@ -25,10 +25,10 @@ class LinearForm(NamedTuple):
     def lower(self, box: Interval) -> Array:
         """The smallest value on each box, [batch, spec], the rounding of this very sum taken off too."""
         reach = namespace(box.lower).maximum(abs(box.lower), abs(box.upper))
-        spread = box.radius + gamma(box.lower, reach.shape[-1]) * reach
-        return (
-            _per_box(self.coefficient, box.center) - _per_box(abs(self.coefficient), spread) + self.offset - self.error
-        )
+        share = gamma(box.lower, reach.shape[-1])
+        spread = box.radius + share * reach
+        offset = self.offset - share * abs(self.offset) - self.error
+        return _per_box(self.coefficient, box.center) - _per_box(abs(self.coefficient), spread) + offset
 
     def minimiser(self, box: Interval) -> Array:
         """A point of each box where it is attained, [batch, spec, n_inputs]."""

@@ -44,6 +44,16 @@ def noise(op: Linear, inputs: list[Interval]) -> Array | None:
     return gamma(inputs[0].lower, op.terms) * size
 
 
+def plane_noise(inputs: list[Interval]) -> Array:
+    """The same for a walk through the planes of a nonlinear op; their slopes are at most 1, or they carry slack.
+
+    Needed only where no linear op computes the inputs: its noise covers the few operations per element besides.
+    """
+    xp = namespace(inputs[0].lower)
+    size = sum(xp.max(reach(i), axis=0, keepdims=True) for i in inputs)
+    return gamma(inputs[0].lower, 0) * (1.0 + size)
+
+
 def reach(interval: Interval) -> Array:
     """The largest absolute value."""
     return namespace(interval.lower).maximum(abs(interval.lower), abs(interval.upper))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certify.arrays import Array, namespace, negative, positive
+from certify.arrays import Array, namespace, negative, positive, roundoff
 from certify.ops.kinds import Nonlinear, Planes, Relaxation, with_spec_axis
+
+# Outward slack, in units of roundoff, for the few products and sums that make up a plane or a corner.
+SLACK = 16.0
 
 
 class McCormick(Relaxation):
@@ -19,6 +22,7 @@ class McCormick(Relaxation):
         self.xl, self.xu = map(with_spec_axis, x)
         self.yl, self.yu = map(with_spec_axis, y)
         self._gap = (x[1] - x[0]) * (y[1] - y[0]) / 2.0
+        self._slack = with_spec_axis(_slack(x, y))
 
     def start(self) -> tuple[Array, ...]:
         """Halfway between the two planes, the best fixed choice."""
@@ -31,9 +35,9 @@ class McCormick(Relaxation):
         xl, xu, yl, yu = self.xl, self.xu, self.yl, self.yu
         return Planes(
             (p * yl + (1 - p) * yu, p * xl + (1 - p) * xu),
-            -p * xl * yl - (1 - p) * xu * yu,
+            -p * xl * yl - (1 - p) * xu * yu - self._slack,
             (q * yu + (1 - q) * yl, q * xl + (1 - q) * xu),
-            -q * xl * yu - (1 - q) * xu * yl,
+            -q * xl * yu - (1 - q) * xu * yl + self._slack,
         )
 
     def gradient(self, parameters: tuple[Array, ...], weight: Array, xs: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -69,7 +73,8 @@ class Product(Nonlinear):
         low, high = corners[0], corners[0]
         for corner in corners[1:]:
             low, high = xp.minimum(low, corner), xp.maximum(high, corner)
-        return low, high
+        slack = _slack(*bounds)
+        return low - slack, high + slack
 
     def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
         """McCormick planes."""
@@ -79,3 +84,10 @@ class Product(Nonlinear):
         """Wherever both factors vary."""
         (xl, xu), (yl, yu) = bounds
         return (xu > xl) & (yu > yl)
+
+
+def _slack(x: tuple[Array, Array], y: tuple[Array, Array]) -> Array:
+    """What rounding may do to a sum of products of the bounds."""
+    xp = namespace(x[0])
+    reach = xp.maximum(abs(x[0]), abs(x[1])) * xp.maximum(abs(y[0]), abs(y[1]))
+    return SLACK * roundoff(reach) * reach

@@ -99,9 +99,7 @@ class InputSplit:
         }
         domains = replace(domains, margins=margins, bound=np.fmax(domains.bound, bound), hidden=hidden)
         self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
-        points = np.empty((0, self.network.n_inputs))
-        if not closed.all():
-            points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
+        points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
         return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
 
     def _shrink(self, domains: Domains) -> tuple[Network, dict[str, np.ndarray]]:

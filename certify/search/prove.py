@@ -64,9 +64,9 @@ class Prover:
     def __init__(self, problem: Problem, library: Library, budget: Budget, progress: Progress) -> None:
         self.problem, self.budget, self.progress = problem, budget, progress
         self.network = problem.network.on(library)
-        self.goals = list(problem.goals())
-        self.few = [goal for goal in self.goals if splits_inputs(self.network, goal)]
-        self.roots = [Root(problem, g, self.network, budget) for g in self.goals if not splits_inputs(self.network, g)]
+        goals = list(problem.goals())
+        self.few = [goal for goal in goals if splits_inputs(self.network, goal)]
+        self.roots = [Root(problem, g, self.network, budget) for g in goals if not splits_inputs(self.network, g)]
         self.proof = Proof()
         self.tree_bytes = int(min(TREE_BYTES, TREE_SHARE * budget.memory)) if budget.memory else TREE_BYTES
 

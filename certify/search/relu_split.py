@@ -59,7 +59,7 @@ class ReluSplit:
         found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
         if len(found) > MOST_CLAUSES:
             raise TooManyClausesError
-        self.width = max((len(clause) for clause in found), default=1)
+        self.width = max([1, *(len(clause) for clause in found)])
         self.clauses = np.full((len(found), self.width), -1)
         for number, clause in enumerate(found):
             self.clauses[number, : len(clause)] = clause

@@ -221,3 +221,18 @@ def test_clauses_multiply_out_lazily() -> None:
     refuted = np.zeros(1000, dtype=bool)
     refuted[:100] = True
     assert next(clauses(wide, refuted), None) is None
+
+
+@pytest.mark.parametrize("few", [0, 20])
+def test_a_region_without_any_atom_is_never_refuted(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove_module, "FEW_INPUTS", few)
+    network = relu_network(np.random.default_rng(0), [3, 4, 2])
+    posed = problem(network, [Region(-np.ones(3), np.ones(3), AllOf(()))], np.zeros((0, 2)), np.zeros(0))
+    _, outcome = run(posed)
+    assert not outcome.closed
+    assert outcome.witness is not None
+
+
+def test_no_region_at_all_is_proved() -> None:
+    network = relu_network(np.random.default_rng(0), [3, 4, 2])
+    assert run(problem(network, [], np.zeros((0, 2)), np.zeros(0)))[1].closed

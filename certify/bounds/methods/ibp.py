@@ -17,7 +17,7 @@ def bound(network: Network, box: Interval, rows: Rows, expired: Callable[[], boo
     """Intervals of all relaxed inputs, and lower bounds [batch, rows] of the rows from the intervals they mention."""
     relaxed = intermediate_bounds(network, box, bound_rows=None)
     ranges = intervals(network, box)
-    lower = rows.offset
+    lower = rows.offset - gamma(rows.offset, len(rows.coefficients)) * abs(rows.offset)
     for name, coefficient in rows.coefficients.items():
         flat = coefficient.reshape(coefficient.shape[0], coefficient.shape[1], -1)
         spread = ranges[name].radius + gamma(flat, flat.shape[-1]) * reach(ranges[name])
