@@ -33,7 +33,7 @@ class Library:
     def put(self, array: np.ndarray) -> Array:
         """The array in this library and element type (floating point arrays only change type)."""
         if array.dtype.kind == "f":
-            array = np.ascontiguousarray(array, dtype=self.dtype)
+            array = np.asarray(array, dtype=self.dtype, order="C")
         if self.name == "numpy":
             return array
         import torch

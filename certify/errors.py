@@ -54,6 +54,8 @@ class BackendError(InputError):
 class NumericalError(CertifyError):
     """A bound became NaN, or a lower bound exceeded its upper bound: nothing may be concluded from it."""
 
+    exit_code = 3
+
 
 class ParityError(InputError):
     """Our graph and onnxruntime disagree on the same input: the model would be verified as something else."""

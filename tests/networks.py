@@ -69,6 +69,15 @@ def conv_net(rng: Rng, pool: str | None = None, activation: str = "Relu") -> Net
     return finish(build, layer(build, rng, x, 2), 16)
 
 
+def pooled_net(rng: Rng) -> Network:
+    """Two inputs -> [1, 1, 3, 3] -> convolution -> max pooling -> matrix."""
+    build, x = start(2)
+    x = reshape(build, layer(build, rng, x, 9), (1, 1, 3, 3))
+    op = Conv((x.shape,), (1, 1, 2, 2), rng.normal(size=(1, 1, 2, 2)), None, (1, 1), (0, 0), (0, 0), (1, 1))
+    x = apply(build, "MaxPool", build.emit(op, x), kernel_shape=[2, 2])
+    return finish(build, layer(build, rng, reshape(build, x, (1,)), 2), 2)
+
+
 def residual_net(rng: Rng, n_inputs: int, width: int) -> Network:
     """relu(x W) W + x W, twice, and an activation that reads the sum."""
     build, x = start(n_inputs)
@@ -104,6 +113,16 @@ def bent_input_net(rng: Rng, n_inputs: int) -> Network:
     return finish(build, layer(build, rng, add(build, second, third), 3), n_inputs)
 
 
+def scalars_net(rng: Rng, n_inputs: int) -> Network:
+    """Chains of scalar constants, which fuse into scalars, between activations and at the input."""
+    build, x = start(n_inputs)
+    for kind in ("Relu", "Tanh"):
+        for _ in range(2):
+            x = scale(build, x, np.asarray(rng.normal()), np.asarray(rng.normal()))
+        x = apply(build, kind, x)
+    return finish(build, scale(build, x, np.asarray(2.0), np.asarray(-1.0)), n_inputs)
+
+
 KINDS: dict[str, Callable[[Rng], Network]] = {
     "dense": lambda rng: dense_net(rng, 3, 5, 2),
     "deep": lambda rng: dense_net(rng, 2, 4, 4),
@@ -119,15 +138,27 @@ KINDS: dict[str, Callable[[Rng], Network]] = {
     "product": lambda rng: product_net(rng, 2, 3),
     "quotient": lambda rng: quotient_net(rng, 2),
     "bent input": lambda rng: bent_input_net(rng, 3),
+    "scalars": lambda rng: scalars_net(rng, 3),
 }
-RELU_KINDS = ("dense", "deep", "leaky", "steep", "clipped", "residual")
+
+# Rectifiers only, of two inputs: small enough to be cut into all their linear pieces.
+PLANAR_KINDS: dict[str, Callable[[Rng], Network]] = {
+    "dense": lambda rng: dense_net(rng, 2, 4, 2),
+    "deep": lambda rng: dense_net(rng, 2, 3, 4),
+    "leaky": lambda rng: dense_net(rng, 2, 4, 2, "LeakyRelu", alpha=0.2),
+    "bent back": lambda rng: dense_net(rng, 2, 4, 2, "LeakyRelu", alpha=-0.4),
+    "steep": lambda rng: dense_net(rng, 2, 3, 2, "LeakyRelu", alpha=2.5),
+    "clipped": lambda rng: dense_net(rng, 2, 3, 2, "Clip", min=-0.5, max=0.5),
+    "residual": lambda rng: residual_net(rng, 2, 3),
+    "max pool": lambda rng: pooled_net(rng),
+}
 
 
 @st.composite
-def networks(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(KINDS)) -> Network:
+def networks(draw: st.DrawFn, kinds: dict[str, Callable[[Rng], Network]] = KINDS) -> Network:
     """A random network of one of the kinds."""
-    kind = draw(st.sampled_from(kinds))
-    return KINDS[kind](np.random.default_rng(draw(st.integers(0, 2**16))))
+    kind = draw(st.sampled_from(sorted(kinds)))
+    return kinds[kind](np.random.default_rng(draw(st.integers(0, 2**16))))
 
 
 def random_box(network: Network, rng: Rng, batch: int = 1, radius: float = 0.5) -> Interval:
@@ -141,8 +172,6 @@ def points_in(box: Interval, rng: Rng, count: int = 200) -> np.ndarray:
     """Random points and corners of each box, [batch, points, n]."""
     lower, upper = box.lower[:, None], box.upper[:, None]
     batch, n = box.lower.shape
-    inside = rng.uniform(size=(batch, count, n))
-    corners = rng.integers(0, 2, size=(batch, count, n))
-    return np.where(np.arange(2 * count)[:, None] < count, lower, lower) + np.concatenate([inside, corners], axis=1) * (
-        upper - lower
-    )
+    inside = rng.uniform(size=(batch, count, n)) * (upper - lower) + lower
+    corners = np.where(rng.integers(0, 2, size=(batch, count, n)) == 1, upper, lower)
+    return np.concatenate([np.clip(inside, lower, upper), corners], axis=1)

@@ -94,7 +94,7 @@ def intermediate_bounds(
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
         if any(name not in relaxed.noise and name != INPUT for name in node.inputs):
-            relaxed.noise[node.name] = plane_noise(inputs)
+            relaxed.noise[node.name] = plane_noise(node.op, inputs)
         ranges[node.name] = Interval(*node.op.interval(*inputs))
         if node.name in known:
             ranges[node.name] = intersect(ranges[node.name], known[node.name])

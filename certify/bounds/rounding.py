@@ -7,9 +7,11 @@ constant below also covers the few operations per element of the nonlinear steps
 
 from __future__ import annotations
 
+import numpy as np
+
 from certify.arrays import Array, namespace, roundoff
 from certify.bounds.interval import Interval
-from certify.ops.kinds import Linear
+from certify.ops.kinds import Linear, Nonlinear
 
 # Operations per element outside of sums: slopes, products with them, additions of offsets.
 ELEMENTWISE = 8
@@ -33,7 +35,7 @@ def linear_range(op: Linear, inputs: list[Interval]) -> Interval:
 def noise(op: Linear, inputs: list[Interval]) -> Array | None:
     """How much one unit of coefficient on each output element may err in a walk through the op: [1, *out_shape].
 
-    None for ops that compute nothing.
+    None for ops that compute nothing. The offset's sum runs over all output elements, hence their number.
     """
     if op.terms == 0:
         return None
@@ -41,17 +43,17 @@ def noise(op: Linear, inputs: list[Interval]) -> Array | None:
     size = op.magnitude.linear(*(xp.max(reach(i), axis=0, keepdims=True) for i in inputs))
     if op.bias is not None:
         size = size + abs(op.bias)
-    return gamma(inputs[0].lower, op.terms) * size
+    return gamma(inputs[0].lower, op.terms + int(np.prod(op.out_shape))) * size
 
 
-def plane_noise(inputs: list[Interval]) -> Array:
-    """The same for a walk through the planes of a nonlinear op; their slopes are at most 1, or they carry slack.
+def plane_noise(op: Nonlinear, inputs: list[Interval]) -> Array:
+    """The same for a walk through the planes of a nonlinear op.
 
     Needed only where no linear op computes the inputs: its noise covers the few operations per element besides.
     """
     xp = namespace(inputs[0].lower)
     size = sum(xp.max(reach(i), axis=0, keepdims=True) for i in inputs)
-    return gamma(inputs[0].lower, 0) * (1.0 + size)
+    return gamma(inputs[0].lower, 0) * (1.0 + op.steepest * size)
 
 
 def reach(interval: Interval) -> Array:

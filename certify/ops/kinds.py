@@ -134,6 +134,11 @@ class Relaxation:
 class Nonlinear(Op):
     """A function of same-shaped tensors, applied element by element, that methods see through its relaxation."""
 
+    @property
+    def steepest(self) -> float:
+        """Largest slope of its planes, those aside that carry slack for their own rounding."""
+        return 1.0
+
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """Bounds of the value for inputs in the given (lower, upper) intervals; tight for one input."""
         raise NotImplementedError

@@ -10,7 +10,8 @@ from certify.arrays import Array, namespace
 from certify.ops.kinds import Linear, Shape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
-FLOAT_TYPES = {1, 10, 11, 16}  # onnx.TensorProto: FLOAT, FLOAT16, DOUBLE, BFLOAT16
+WIDE_TYPES = {1, 11}  # onnx.TensorProto: FLOAT, DOUBLE
+FLOAT_TYPES = {*WIDE_TYPES, 10, 16}  # and FLOAT16, BFLOAT16
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +147,12 @@ def dropout(node: NodeSpec, build: Builder) -> Value:
 @register("Cast", handled="no computation between floating point types",
           examples=lambda: [Example([(2, 3)], {"to": 1})])  # fmt: skip
 def cast(node: NodeSpec, build: Builder) -> Value:
-    """The input itself, if the target is a floating point type (its rounding is not modelled)."""
-    if int(node.attributes["to"]) not in FLOAT_TYPES:
+    """The input itself, if the target is float32 or float64; its rounding is not modelled, like all of the model."""
+    target = int(node.attributes["to"])
+    if target not in FLOAT_TYPES:
         raise node.unsupported("a cast of a computed value to a type that is not floating point")
+    if target not in WIDE_TYPES:
+        raise node.unsupported("a cast of a computed value to 16 bits loses too much to be left out of the model")
     return node.variable()
 
 

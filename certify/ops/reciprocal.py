@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from certify.arrays import Array, namespace
+from certify.arrays import Array, namespace, roundoff
 from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
-# Outward slack for the rounding of slope and offset, relative to the values involved.
-SLACK = 4 * np.finfo(np.float64).eps
+# Outward slack for the rounding of slope and offset, in units of roundoff of the values involved.
+SLACK = 32.0
 # Intervals that come closer to zero than this count as containing it: 1 / x^2 would overflow.
 SMALLEST = 1e-150
 
@@ -27,7 +25,7 @@ class ConvexOrConcave(Relaxation):
         low, high = xp.where(self.undefined, unit, lower), xp.where(self.undefined, unit, upper)
         middle = (low + high) / 2.0
         chord, tangent = -1.0 / (low * high), -1.0 / (middle * middle)
-        slack = SLACK * (abs(1.0 / low) + abs(1.0 / high)) * 4.0
+        slack = SLACK * roundoff(low) * (abs(1.0 / low) + abs(1.0 / high))
         chord_bias, tangent_bias = 1.0 / low + 1.0 / high, 2.0 / middle
         convex = low > 0.0
         zero, infinite = xp.zeros_like(lower), xp.full_like(lower, xp.inf)

@@ -24,7 +24,8 @@ class Triangle(Relaxation):
         self.s = negative_slope
         self.unstable = (lower < 0.0) & (upper > 0.0)
         width = xp.where(self.unstable, upper - lower, xp.ones_like(lower))
-        chord = (upper - self.s * lower) / width
+        # An interval too wide for its width to be finite has no chord: NaN, from which nothing is ever concluded.
+        chord = (upper - self.s * lower) / width + 0.0 * width
         fixed = xp.where(lower >= 0.0, xp.ones_like(lower), xp.full_like(lower, self.s))
         offset = xp.where(self.unstable, (self.s - chord) * lower, xp.zeros_like(lower))
         self._gap = offset
@@ -56,6 +57,11 @@ class Relu(Elementwise):
     """x -> x for x >= 0, negative_slope * x below; negative_slope < 1."""
 
     negative_slope: float = 0.0
+
+    @property
+    def steepest(self) -> float:
+        """Of the two sides."""
+        return max(1.0, abs(self.negative_slope))
 
     def forward(self, *xs: Array) -> Array:
         """max(negative_slope x, x)."""

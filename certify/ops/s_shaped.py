@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from certify.arrays import Array, namespace, negative, positive
+from certify.arrays import Array, namespace, negative, positive, roundoff
 from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
-# Outward slack of each line for the rounding of its slope and offset: a few units in the last place of 1 + |slope * x|.
-SLACK = 8 * np.finfo(np.float64).eps
-# Below this width a chord's slope is mostly rounding; constants at the ends are used instead.
-NARROW = 1e-6
+# Outward slack of each line for the rounding of its slope and offset, in units of roundoff of 1 + |slope * x|.
+SLACK = 16.0
+# Below this width, in roots of roundoff, a chord's slope is mostly rounding; constants at the ends are used instead.
+NARROW = 100.0
 BISECTIONS = 60
 
 
@@ -32,7 +30,7 @@ class UpperLine:
         self.f = f
         self.lower, self.upper = lower, upper
         f_low, f_high = f.forward(lower), f.forward(upper)
-        self.narrow = upper - lower < NARROW
+        self.narrow = upper - lower < NARROW * roundoff(lower) ** 0.5
         width = xp.where(self.narrow, xp.ones_like(lower), upper - lower)
         chord = (f_high - f_low) / width
         self.chord_slope = xp.where(self.narrow, xp.zeros_like(chord), chord)
@@ -68,7 +66,7 @@ class UpperLine:
         slope = xp.where(use_chord, with_spec_axis(self.chord_slope), steep)
         bias = xp.where(use_chord, with_spec_axis(self.chord_bias), self.f.forward(t) - steep * t)
         reach = with_spec_axis(xp.maximum(abs(self.lower), abs(self.upper)))
-        return slope, bias + SLACK * (1.0 + abs(slope) * reach)
+        return slope, bias + SLACK * roundoff(slope) * (1.0 + abs(slope) * reach)
 
     def line_gradient(self, parameter: Array) -> tuple[Array, Array]:
         """(d slope, d bias) by the parameter."""
@@ -129,7 +127,8 @@ class SShaped(Elementwise):
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """Increasing; the rounding of the library's own f is covered by the slack."""
         low, high = self.forward(bounds[0][0]), self.forward(bounds[0][1])
-        return low - SLACK, high + SLACK
+        slack = SLACK * roundoff(low)
+        return low - slack, high + slack
 
     def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
         """Chords and tangents."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.methods.alpha_crown import ASCENT, tighten
 from certify.bounds.optimise import optimise
+from certify.errors import NumericalError
 from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.ops.relu import Relu
@@ -74,8 +76,7 @@ class Prover:
         """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
         for root in self.roots:
             if not self.budget.expired():
-                root.crown()
-                self._settle(root, "CROWN")
+                self._take_stage(root, "CROWN", root.crown)
         open_roots = [OpenGoal(r.goal, r.margins > 0.0) for r in self.roots if not r.bound > 0.0]
         return [OpenGoal(goal, np.zeros(len(goal.atoms), dtype=bool)) for goal in self.few] + open_roots
 
@@ -85,28 +86,34 @@ class Prover:
             brancher = InputSplit(self.problem, self.few, self.network, self.tree_bytes)
             self._branch("input splits", brancher, accept)
         for root in self.roots:
-            if root.bound > 0.0:
-                continue
             if self.proof.outcome.witness is not None:
                 break
-            if not self._tighten(root, accept):
+            if not root.bound > 0.0 and not self._tighten(root, accept):
                 self._split(root, accept)
         return self.proof
 
     def _tighten(self, root: Root, accept: Accept) -> bool:
         """Optimised bounds at the root; True if that decided the goal."""
-        for stage, name in ((root.alpha_rows, "alpha-CROWN"), (root.alpha_everywhere, "alpha-CROWN on every layer")):
+        for name, stage in (("alpha-CROWN", root.alpha_rows), ("alpha-CROWN on every layer", root.alpha_everywhere)):
             witness = accept(root.points) if len(root.points) else None
             if witness is not None:
                 self.proof.add(Outcome(False, True, float("-inf"), witness))
                 return True
-            if self.budget.expired():
-                break
-            self.progress.stage = name
-            stage()
-            if self._settle(root, name):
+            if self.budget.expired() or root.broken:
+                return False
+            if self._take_stage(root, name, stage):
                 return True
         return False
+
+    def _take_stage(self, root: Root, name: str, stage: Callable[[], None]) -> bool:
+        """One more step at the root; True if it refuted the goal. Bounds that break down leave the goal open."""
+        self.progress.stage = name
+        try:
+            stage()
+        except NumericalError as error:
+            root.broken = True
+            self.progress.notes.append(str(error))
+        return self._settle(root, name)
 
     def _settle(self, root: Root, name: str) -> bool:
         """Record where the root stands; True if its goal is refuted."""
@@ -120,8 +127,10 @@ class Prover:
         return True
 
     def _split(self, root: Root, accept: Accept) -> None:
-        if self.budget.expired():
-            self.proof.add(Outcome(False, False, root.bound))
+        """Search by splits of rectifiers, where there is time and there are bounds to start from."""
+        if self.budget.expired() or root.broken:
+            self.progress.abandoned += root.broken
+            self.proof.add(Outcome(False, root.broken, root.bound))
             return
         try:
             brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
@@ -155,6 +164,7 @@ class Root:
         self.points = np.empty((0, network.n_inputs))
         self.relaxed = Relaxed(network, self.box)
         self.slopes: dict[str, tuple[Array, ...]] = {}
+        self.broken = False
         self.budget = budget.share(ROOT_SHARE)
 
     @property

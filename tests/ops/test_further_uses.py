@@ -1,0 +1,150 @@
+"""Uses of the operators that their examples leave out, each against onnxruntime: odd ranks, signs, omissions, windows
+that do not fit. Shapes are variable inputs, arrays constant ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_files import assert_close_in_float32, model, newest_opset, node, points_for, run, save
+
+from certify.network.evaluate import evaluate
+from certify.network.read_onnx import load_model
+
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return (np.cos(np.arange(np.prod(shape, dtype=int))).reshape(shape) + 1.5).astype(np.float32)
+
+
+USES: list[tuple[str, list[Any], dict[str, Any], int]] = [
+    ("Add", [(3,), floats(2, 3)], {}, 17),
+    ("Add", [(2, 3), floats(1, 1, 1)], {}, 17),
+    ("Add", [floats(), (2, 3)], {}, 17),
+    ("Add", [(), floats()], {}, 17),
+    ("Add", [(), (2,)], {}, 17),
+    ("Add", [(2, 1), (3,)], {}, 17),
+    ("Sub", [floats(2, 1), (3,)], {}, 17),
+    ("Sub", [(3,), (2, 1)], {}, 17),
+    ("Sub", [floats(), ()], {}, 17),
+    ("Mul", [(3,), floats(1, 1, 3)], {}, 17),
+    ("Mul", [(2, 1), (3,)], {}, 17),
+    ("Mul", [(), floats(1)], {}, 17),
+    ("Div", [(2, 3), floats()], {}, 17),
+    ("Div", [floats(2, 3), (3,)], {}, 17),
+    ("Div", [(2, 3), (2, 1)], {}, 17),
+    ("Sum", [floats(3), (2, 3), floats(2, 1)], {}, 17),
+    ("Gemm", [(3, 2), floats(3, 4), floats(2, 1)], {"transA": 1, "alpha": -0.5, "beta": 3.0}, 17),
+    ("Gemm", [(2, 3), floats(3, 4), floats()], {}, 17),
+    ("Gemm", [(2, 3), floats(3, 4), (4,)], {"beta": 0.5}, 17),
+    ("Gemm", [(2, 3), floats(3, 4), floats(4)], {"beta": 0.0}, 17),
+    ("Gemm", [floats(3, 2), (4, 3)], {"transA": 1, "transB": 1, "alpha": 2.0}, 17),
+    ("MatMul", [(4,), floats(1, 4, 3)], {}, 17),
+    ("MatMul", [(2, 4), floats(1, 1, 4, 3)], {}, 17),
+    ("MatMul", [(2, 3, 4), floats(1, 4, 5)], {}, 17),
+    ("MatMul", [(4,), floats(4)], {}, 17),
+    ("MatMul", [floats(4), (4,)], {}, 17),
+    ("MatMul", [floats(2, 3, 4), (2, 4, 5)], {}, 17),
+    ("MatMul", [floats(3, 4), (2, 4, 5)], {}, 17),
+    ("MatMul", [(2, 1, 3, 4), floats(2, 1, 4, 2)], {}, 17),
+    ("Conv", [(1, 2, 4, 5), floats(3, 2, 4, 5), floats(3)], {}, 17),
+    ("Conv", [(2, 2, 4, 5), floats(2, 1, 4, 5)], {"group": 2}, 17),
+    ("Conv", [(2, 1, 3, 3), floats(2, 1, 3, 3)], {"pads": [1, 1, 1, 1]}, 17),
+    ("Conv", [(1, 2, 6, 7), floats(4, 1, 3, 2)], {"group": 2, "strides": [2, 3], "auto_pad": "SAME_UPPER"}, 17),
+    ("Conv", [(1, 1, 7, 7), floats(1, 1, 3, 3)], {"dilations": [2, 3], "strides": [2, 1], "pads": [2, 0, 1, 1]}, 17),
+    ("Conv", [(1, 2, 9), floats(3, 2, 2), floats(3)], {"strides": [3], "dilations": [2], "auto_pad": "VALID"}, 17),
+    ("Conv", [(1, 1, 2, 2), floats(2, 1, 1, 1)], {"strides": [2, 2], "kernel_shape": [1, 1]}, 17),
+    ("BatchNormalization", [(2, 3, 2, 2), floats(3), -floats(3), floats(3), floats(3)], {}, 14),
+    ("BatchNormalization", [(2, 3), floats(3), -floats(3), floats(3), floats(3)], {"momentum": 0.5}, 17),
+    ("MaxPool", [(1, 1, 7, 7)], {"kernel_shape": [3, 3], "strides": [2, 3], "ceil_mode": 1}, 17),
+    ("MaxPool", [(1, 1, 6)], {"kernel_shape": [2], "strides": [3], "ceil_mode": 1, "pads": [1, 1]}, 17),
+    ("MaxPool", [(1, 1, 8)], {"kernel_shape": [3], "strides": [3], "ceil_mode": 1, "pads": [1, 1]}, 17),
+    ("MaxPool", [(1, 1, 9, 6)], {"kernel_shape": [3, 2], "dilations": [2, 3], "strides": [2, 1]}, 17),
+    ("MaxPool", [(1, 1, 5, 6)], {"kernel_shape": [2, 3], "auto_pad": "SAME_LOWER", "strides": [2, 2]}, 17),
+    ("MaxPool", [(2, 3, 4, 4)], {"kernel_shape": [4, 4], "storage_order": 1}, 17),
+    ("AveragePool", [(1, 1, 7, 7)], {"kernel_shape": [3, 3], "strides": [2, 3], "ceil_mode": 1}, 17),
+    ("AveragePool", [(1, 1, 6)], {"kernel_shape": [3], "strides": [2], "auto_pad": "SAME_UPPER"}, 17),
+    ("AveragePool", [(1, 1, 6)],
+     {"kernel_shape": [4], "strides": [2], "auto_pad": "SAME_UPPER", "count_include_pad": 1}, 17),
+    ("AveragePool", [(1, 1, 5, 6)], {"kernel_shape": [2, 3], "auto_pad": "SAME_LOWER", "count_include_pad": 1}, 17),
+    ("AveragePool", [(1, 1, 9)], {"kernel_shape": [3], "dilations": [2], "pads": [1, 2], "count_include_pad": 1}, 19),
+    ("AveragePool", [(1, 1, 8)],
+     {"kernel_shape": [3], "strides": [3], "ceil_mode": 1, "count_include_pad": 1, "pads": [1, 1]}, 19),
+    ("Clip", [(6,), "", np.float32(0.25)], {}, 13),
+    ("Clip", [(6,), np.float32(0.5), np.float32(-0.5)], {}, 13),
+    ("Clip", [(6,)], {}, 13),
+    ("Clip", [(6,)], {"max": -0.1}, 10),
+    ("Clip", [(), np.float32(-0.1), np.float32(0.1)], {}, 13),
+    ("Neg", [()], {}, 17),
+    ("LeakyRelu", [()], {"alpha": 3.0}, 17),
+    ("Squeeze", [(1, 3, 1), ints(-1, -3)], {}, 17),
+    ("Unsqueeze", [(2, 3), ints(-1, -3)], {}, 17),
+    ("Unsqueeze", [(), ints(0, 1)], {}, 17),
+    ("Flatten", [(2, 3, 4)], {"axis": 3}, 17),
+    ("Flatten", [(2, 3, 4)], {"axis": 0}, 17),
+    ("Reshape", [(2, 6), ints(0, 3, -1)], {}, 17),
+    ("Reshape", [(2, 6), ints(-1)], {"allowzero": 1}, 17),
+    ("Reshape", [(1, 1), ints()], {}, 17),
+    ("Transpose", [(2, 3, 4)], {}, 17),
+    ("Slice", [(4, 5), ints(3), ints(LOWEST), ints(0), ints(-1)], {}, 17),
+    ("Slice", [(4, 5), ints(HIGHEST), ints(-5), ints(-1), ints(-2)], {}, 17),
+    ("Slice", [(4, 5), ints(-100, 1), ints(100, -1)], {}, 17),
+    ("Slice", [(4, 5), ints(0), ints(HIGHEST), ints(-2), ints(3)], {}, 17),
+    ("Gather", [(3, 4), ints(-1, 0, -4)], {"axis": -1}, 17),
+    ("Gather", [(4,), np.array(2)], {}, 17),
+    ("Gather", [(3, 2), np.array([[1], [0]])], {"axis": 1}, 17),
+    ("Pad", [(2, 3), ints(1, 2), np.float32(-1.0), ints(-1)], {}, 18),
+    ("Pad", [(2, 4), ints(1, -2, -1, 3), np.float32(2.0)], {}, 17),
+    ("Pad", [(2, 4), ints(0, 3, 1, 2)], {"mode": "wrap"}, 19),
+    ("Pad", [(2, 4), ints(0, 3, 0, 1)], {"mode": "reflect"}, 18),
+    ("Pad", [(2, 4), ints(2, 0), "", ints(-1)], {"mode": "edge"}, 18),
+    ("ReduceSum", [(2, 3)], {"noop_with_empty_axes": 1}, 17),
+    ("ReduceSum", [(2, 3, 4), ints(-1, 0)], {"keepdims": 0}, 17),
+    ("ReduceMean", [(2, 3, 4), ints(-1, 0)], {"keepdims": 0}, 18),
+    ("ReduceMean", [(2, 3, 4)], {"axes": [-2]}, 13),
+    ("Concat", [(2, 3), floats(2, 2), (2, 1), floats(2, 1)], {"axis": -1}, 17),
+    ("Concat", [(2, 3)], {"axis": 0}, 17),
+    ("Dropout", [(3,), np.float32(0.7), np.array(False)], {}, 17),
+    ("Identity", [()], {}, 17),
+    ("Reciprocal", [()], {}, 17),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op_type", "inputs", "attributes", "opset"), USES,
+                         ids=[f"{use[0]}-{number}" for number, use in enumerate(USES)])  # fmt: skip
+def test_use(op_type: str, inputs: list[Any], attributes: dict[str, Any], opset: int, tmp_path: Path) -> None:
+    names = ["_" if isinstance(x, str) else f"i{position}" for position, x in enumerate(inputs)]
+    constants = {n: x for n, x in zip(names, inputs, strict=True) if isinstance(x, np.ndarray | np.generic)}
+    variables = {n: x for n, x in zip(names, inputs, strict=True) if isinstance(x, tuple)}
+    proto = model([node(op_type, " ".join(names), "y", **attributes)], variables, ["y"], constants, opset=opset)
+    assert opset <= newest_opset()
+    path = save(tmp_path / "model.onnx", proto)
+    network = load_model(path).network
+    points = points_for(network.n_inputs)
+    assert_close_in_float32(evaluate(network, points), run(path, points))
+
+
+def test_ranks_survive_arithmetic_on_scalars(tmp_path: Path) -> None:
+    nodes = [
+        node("ReduceSum", "x", "total", keepdims=0),
+        node("Add", "total one", "more"),
+        node("Sub", "one more", "less"),
+        node("Mul", "less one", "same"),
+        node("Clip", "same low high", "clipped"),
+        node("Sigmoid", "clipped", "bent"),
+        node("Unsqueeze", "bent axis", "vector"),
+        node("Concat", "vector x", "y", axis=0),
+    ]
+    weights = {"one": np.float32(0.5), "axis": ints(0), "low": np.float32(-1.0), "high": np.float32(0.1)}
+    path = save(tmp_path / "model.onnx", model(nodes, {"x": [3]}, ["y"], weights))
+    network = load_model(path).network
+    points = points_for(3)
+    assert_close_in_float32(evaluate(network, points), run(path, points))

@@ -1,0 +1,158 @@
+"""Nonlinear ops: planes sound for every parameter and no looser than they need to be, gradients, both libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import relaxation_checks as checks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from interval_cases import FEW, INTERVALS, MODERATE, PARAMETERS, bounds_for
+from op_cases import TORCH, assert_equal_arrays, nonlinear_ops, put
+
+from certify.arrays import Array
+from certify.ops.kinds import Elementwise, Nonlinear
+from certify.ops.product import Product
+from certify.ops.reciprocal import Reciprocal
+from certify.ops.relu import Relu
+from certify.ops.s_shaped import SShaped
+
+OPS = nonlinear_ops()
+S_SHAPED = [op for op in OPS.values() if isinstance(op, SShaped)]
+CURVED = [op for op in OPS.values() if isinstance(op, SShaped | Reciprocal | Product)]
+every_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
+
+
+@every_op
+def test_planes_are_sound(op: Nonlinear) -> None:
+    checks.check_sound(op)
+
+
+@pytest.mark.parametrize("op", CURVED, ids=repr)
+def test_planes_of_curved_functions_need_no_tolerance(op: Nonlinear) -> None:
+    """Their slack is wider than their rounding, wherever nothing underflows."""
+    intervals = INTERVALS if len(op.in_shapes) == 1 else FEW
+    normal = ((abs(intervals) > 1e-150) | (intervals == 0.0)).all(axis=1)
+    checks.check_sound(op, bounds_for(op, intervals[normal]), ulps=0.0)
+
+
+@every_op
+def test_planes_touch(op: Nonlinear) -> None:
+    checks.check_touching(op)
+
+
+@every_op
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_planes_are_sound_and_touch_on_drawn_intervals(op: Nonlinear, data: st.DataObject) -> None:
+    ends = st.floats(-50.0, 50.0) | st.floats(-1e-5, 1e-5) | st.floats(-1e8, 1e8)
+    pairs = [np.array([sorted(data.draw(st.tuples(ends, ends)))]) for _ in op.in_shapes]
+    bounds = tuple((pair[:, :1], pair[:, 1:]) for pair in pairs)
+    if np.isfinite(op.interval(*bounds)[0]).all():
+        checks.check_sound(op, bounds)
+        checks.check_touching(op, bounds)
+
+
+@every_op
+def test_exact_where_tighter_bounds_would_not_help(op: Nonlinear) -> None:
+    checks.check_exact_where_not_inexact(op)
+
+
+@every_op
+def test_interval(op: Nonlinear) -> None:
+    checks.check_interval(op)
+
+
+@every_op
+def test_gap(op: Nonlinear) -> None:
+    checks.check_gap(op)
+
+
+@every_op
+def test_start(op: Nonlinear) -> None:
+    checks.check_start(op)
+
+
+@every_op
+def test_relaxation_gradient(op: Nonlinear) -> None:
+    checks.check_relaxation_gradient(op, bounds_for(op, MODERATE), np.random.default_rng(1))
+
+
+@every_op
+def test_vjp(op: Nonlinear) -> None:
+    checks.check_vjp(op, bounds_for(op, MODERATE), np.random.default_rng(2))
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if isinstance(op, Elementwise)], ids=repr)
+def test_split_point(op: Elementwise) -> None:
+    checks.check_split_point(op)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if isinstance(op, Relu)], ids=repr)
+def test_triangle(op: Relu) -> None:
+    """The chord is exact at both ends, the lower line at the kink; the parameter takes its slope from s to 1."""
+    lower, upper = np.array([[-3.0, -1.0, -1e-7]]), np.array([[1.0, 1.5, 1e3]])
+    planes = op.relax((lower, upper)).planes((PARAMETERS[:, None] * np.ones(3),))
+    chord, offset = planes.upper_slopes[0][0], planes.upper_bias[0]
+    assert_equal_arrays(chord * lower + offset, op.forward(lower))
+    assert_equal_arrays(chord * upper + offset, op.forward(upper))
+    assert planes.lower_bias is None
+    (start,) = op.relax((lower, upper)).start()
+    np.testing.assert_array_equal(start[0, 0], [0.0, 1.0, 1.0])
+    slope = planes.lower_slopes[0][0]
+    assert_equal_arrays(slope, op.negative_slope + (1.0 - op.negative_slope) * PARAMETERS[:, None] * np.ones(3))
+
+
+@pytest.mark.parametrize("op", S_SHAPED, ids=repr)
+def test_extreme_tangents_touch_the_ends(op: Elementwise) -> None:
+    """Parameter 0 is the steepest sound line, through the far end; 1 the tangent at the near one."""
+    lower, upper = bounds_for(op, MODERATE)[0]
+    left, right = lower[None, 0], upper[None, 0]
+    for parameter, below_touches, above_touches in ((0.0, right, left), (1.0, left, right)):
+        both = (np.full((1, 1, lower.shape[1]), parameter),) * 2
+        assert checks.gaps(op, ((lower, upper),), both, (below_touches,))[0].max() < 1e-9
+        assert checks.gaps(op, ((lower, upper),), both, (above_touches,))[1].max() < 1e-9
+
+
+@pytest.mark.parametrize("op", S_SHAPED, ids=repr)
+def test_second_derivative(op: Elementwise) -> None:
+    x, step = np.linspace(-6.0, 6.0, 301), 1e-5
+    slope = (op.derivative(x + step) - op.derivative(x - step)) / (2.0 * step)
+    np.testing.assert_allclose(op.second_derivative(x), slope, atol=1e-8)
+    assert_equal_arrays(op.forward(x) + op.forward(-x), np.full_like(x, op.symmetry))
+
+
+@every_op
+def test_both_libraries_agree(op: Nonlinear) -> None:
+    rng = np.random.default_rng(3)
+    bounds = bounds_for(op, MODERATE)
+    moved = tuple(put(TORCH, *pair) for pair in bounds)
+    n = bounds[0][0].shape[1]
+    ours, theirs = op.relax(*bounds), op.relax(*moved)
+    parameters = tuple(rng.uniform(size=(1, 4, n)) for _ in ours.start())
+    xs = tuple(rng.uniform(lower[:, None], upper[:, None], size=(1, 4, n)) for lower, upper in bounds)
+    weight = rng.normal(size=(1, 4, n))
+
+    def equal(first: tuple[Array, ...], second: tuple[Array, ...]) -> None:
+        assert len(first) == len(second)
+        for a, b in zip(first, second, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                assert_elementwise(a, b)
+
+    def assert_elementwise(a: Array, b: Array) -> None:
+        assert isinstance(a, np.ndarray)
+        assert not isinstance(b, np.ndarray)
+        np.testing.assert_allclose(a, b.numpy(), rtol=1e-9, atol=1e-9)
+
+    equal(op.interval(*bounds), op.interval(*moved))
+    equal((op.inexact(*bounds),), (op.inexact(*moved),))
+    equal((ours.gap(), *ours.start()), (theirs.gap(), *theirs.start()))
+    for a, b in ((parameters, put(TORCH, *parameters)), (ours.start(), theirs.start())):
+        first, second = ours.planes(a), theirs.planes(b)
+        equal((*first.lower_slopes, *first.upper_slopes), (*second.lower_slopes, *second.upper_slopes))
+        equal((first.lower_bias, first.upper_bias), (second.lower_bias, second.upper_bias))
+        equal(ours.gradient(a, weight, xs), theirs.gradient(b, *put(TORCH, weight), put(TORCH, *xs)))
+    points = tuple(x[0] for x in xs)
+    equal((op.forward(*points),), (op.forward(*put(TORCH, *points)),))
+    equal(op.vjp(weight[0], *points), op.vjp(*put(TORCH, weight[0]), *put(TORCH, *points)))

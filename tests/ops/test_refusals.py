@@ -1,0 +1,62 @@
+"""Nodes that cannot be bounded, or make no sense, are refused by name; nothing is guessed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from certify.errors import UnsupportedOp
+from certify.network.graph import GraphBuilder
+from certify.ops.registry import NodeSpec, Value, find
+
+X = Value("x", (2, 3))
+IMAGE = Value("image", (1, 2, 4, 4))
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], int, str]] = [
+    ("MatMul", (X, Value("y", (3, 2))), {}, 1, "depend on the input"),
+    ("MatMul", (X, np.ones((5, 3, 4))), {}, 1, "broadcast the variable factor"),
+    ("Div", (X, np.float32([1.0, 0.0, 2.0])), {}, 1, "constant zero"),
+    ("Conv", (IMAGE, np.ones((3, 3, 2, 2))), {}, 1, "2 input channels do not fit"),
+    ("Conv", (IMAGE, Value("w", (3, 2, 2, 2))), {}, 1, "input 1 must be constant"),
+    ("MaxPool", (IMAGE,), {"kernel_shape": [2, 2]}, 2, "indices"),
+    ("MaxPool", (IMAGE,), {"kernel_shape": [1, 1], "pads": [1, 1, 1, 1]}, 1, "wholly in the padding"),
+    ("BatchNormalization", (IMAGE, *4 * (np.ones(2),)), {"training_mode": 1}, 1, "training mode"),
+    ("Dropout", (X,), {}, 2, "mask"),
+    ("Dropout", (X, np.float32(0.5), np.array(True)), {}, 1, "training mode"),
+    ("Cast", (X,), {"to": 7}, 1, "not floating point"),
+    ("Clip", (X, np.zeros(3), None), {}, 1, "scalars"),
+    ("Pad", (X, ints(0, 1, 0, 1)), {"mode": "mirror"}, 1, "unknown mode 'mirror'"),
+    ("Gather", (X, ints(2)), {}, 1, "out of range"),
+    ("Gather", (X, ints(0)), {"axis": 2}, 1, "axis 2 is out of range"),
+    ("Concat", (X, X), {"axis": -3}, 1, "axis -3 is out of range"),
+    ("Reshape", (X, ints(4, 2)), {}, 1, "cannot reshape (2, 3) to (4, 2)"),
+    ("Reshape", (X, ints(4, -1)), {}, 1, "cannot reshape"),
+    ("Reshape", (X, ints(-1, -1)), {}, 1, "cannot reshape"),
+    ("ReduceSum", (X, ints(2)), {}, 1, "axis 2 is out of range"),
+    ("Relu", (np.ones(3),), {}, 1, "input 0 must not be constant"),
+]
+
+
+@pytest.mark.parametrize(("op_type", "inputs", "attributes", "n_outputs", "message"), REFUSED,
+                         ids=[f"{case[0]}: {case[-1]}" for case in REFUSED])  # fmt: skip
+def test_refused(op_type: str, inputs: tuple, attributes: dict[str, Any], n_outputs: int, message: str) -> None:
+    entry = find(op_type, "", 17)
+    assert entry is not None
+    with pytest.raises(UnsupportedOp) as caught:
+        entry.translate(NodeSpec(op_type, "the_node", 17, inputs, attributes, n_outputs), GraphBuilder())
+    assert str(caught.value).startswith(f"operator {op_type} at node 'the_node': ")
+    assert message in str(caught.value)
+    assert (caught.value.op, caught.value.node) == (op_type, "the_node")
+
+
+def test_unknown_operators_and_domains_are_not_found() -> None:
+    assert find("NoSuchOperator", "", 17) is None
+    assert find("Relu", "com.microsoft", 17) is None
+    assert find("Relu", "ai.onnx", 17) is find("Relu", "", 7)
