@@ -58,7 +58,7 @@ def check(
 def load_problem(model: str | Path, spec: str | Path, settings: Settings | None = None) -> Problem:
     """The problem that two files pose together."""
     strict = settings is not None and settings.strict
-    return pose(load_model(model), load_query(spec, strict=strict))
+    return pose(load_model(model), load_query(spec, strict=strict), strict=strict)
 
 
 @dataclass(frozen=True)

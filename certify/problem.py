@@ -77,16 +77,24 @@ class Problem:
         return found if inputs is None else found + x @ inputs.T
 
 
-def pose(model: Model, query: Query) -> Problem:
-    """The problem that a model and a query pose together. Raises ShapeMismatch where they do not fit."""
+def pose(model: Model, query: Query, *, strict: bool = False) -> Problem:
+    """The problem that a model and a query pose together. Raises ShapeMismatch where they do not fit.
+
+    Tensors are matched by position and number of elements; strict wants the shapes and types of VNN-LIB 2.0 too.
+    """
     network = model.network
     for kind, tensors, specs in (("input", query.inputs, network.inputs), ("output", query.outputs, network.outputs)):
         declared, actual = [t.size for t in tensors], [s.size for s in specs]
+        shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in specs)
         if sum(declared) != sum(actual) or (query.version != "1.0" and declared != actual):
-            shapes = ", ".join(f"{s.name} {list(s.shape)}" for s in specs)
             counts = f"{sum(declared)} {kind}s" if sum(declared) != sum(actual) else f"{kind}s of sizes {declared}"
             message = f"{query.file} declares {counts}, but {model.path} has {sum(actual)} ({shapes})"
             raise ShapeMismatch(message, "is this specification meant for another model?")
+        for tensor, spec in zip(tensors, specs, strict=False):
+            same = tensor.shape == spec.shape and tensor.dtype in ("real", spec.dtype)
+            if strict and query.version != "1.0" and not same:
+                message = f"{query.file} declares {tensor.name} {tensor.dtype} {list(tensor.shape)}, the model has {shapes}"
+                raise ShapeMismatch(message, "declare the model's own shapes and types, or leave out --strict")
     return Problem(network, lower(query), model, query)
 
 
