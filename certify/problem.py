@@ -93,7 +93,8 @@ def pose(model: Model, query: Query, *, strict: bool = False) -> Problem:
         for tensor, spec in zip(tensors, specs, strict=False):
             same = tensor.shape == spec.shape and tensor.dtype in ("real", spec.dtype)
             if strict and query.version != "1.0" and not same:
-                message = f"{query.file} declares {tensor.name} {tensor.dtype} {list(tensor.shape)}, the model has {shapes}"
+                said = f"{tensor.name} {tensor.dtype} {list(tensor.shape)}"
+                message = f"{query.file} declares {said}, but the model has {shapes}"
                 raise ShapeMismatch(message, "declare the model's own shapes and types, or leave out --strict")
     return Problem(network, lower(query), model, query)
 
