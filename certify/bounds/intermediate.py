@@ -16,8 +16,10 @@ from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 
-# Floats that one backward walk may hold per value; more rows are done in several walks.
-WALK_FLOATS = 2**24
+# Floats that one backward walk may hold per value; more rows are done in several walks. Measured: on a CPU arrays that
+# stay in the cache halve the time of convolutional networks against 2**24 and cost nothing elsewhere.
+WALK_FLOATS = 2**19
+WALK_FLOATS_CUDA = 2**24
 
 
 @dataclass
@@ -117,7 +119,8 @@ def _tighten(
     batch = relaxed.box.lower.shape[0]
     network = relaxed.network.cone(name)
     widest = max((int(np.prod(s)) for s in network.shapes.values()), default=1)
-    step = max(1, WALK_FLOATS // (2 * batch * widest))
+    room = WALK_FLOATS_CUDA if network.library.device.startswith("cuda") else WALK_FLOATS
+    step = max(1, room // (2 * batch * widest))
     part = replace(relaxed, network=network)
     xp = namespace(interval.lower)
     lower = interval.lower.reshape(batch, -1) + 0.0
