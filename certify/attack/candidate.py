@@ -33,8 +33,12 @@ class Target:
 
     def worst(self, x: np.ndarray) -> np.ndarray:
         """The formula's margin, [points], at inputs [points, n_inputs]: unsafe where <= 0."""
+        return worst_margin(self.goal.formula, self.margins(x))
+
+    def margins(self, x: np.ndarray) -> np.ndarray:
+        """The margins of the goal's atoms, [points, atoms]."""
         y = evaluate(self.problem.network.on(NUMPY), x)
-        return worst_margin(self.goal.formula, self.problem.margins(x, y, self.goal.atoms))
+        return self.problem.margins(x, y, self.goal.atoms)
 
 
 Proposals = Iterator[np.ndarray]

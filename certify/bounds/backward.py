@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from certify.arrays import Array, namespace, negative, positive
+from certify.arrays import Array, namespace, negative
 from certify.bounds.linear_form import LinearForm
 from certify.network.graph import INPUT, Network
 from certify.ops.kinds import Linear, Planes
@@ -89,17 +89,19 @@ def backward(
 
 def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | float]:
     """Coefficients of the op's inputs, and the offset: the sign of the weight picks the plane."""
-    xp = namespace(weight)
-    up = weight >= 0.0
-    parts = tuple(
-        weight * xp.where(up, low, high) for low, high in zip(planes.lower_slopes, planes.upper_slopes, strict=True)
-    )
+    below = negative(weight)
+    above = weight - below
     shift: Array | float = 0.0
     if planes.lower_bias is not None:
-        shift = shift + _inner(positive(weight), planes.lower_bias)
+        shift = shift + _inner(above, planes.lower_bias)
     if planes.upper_bias is not None:
-        shift = shift + _inner(negative(weight), planes.upper_bias)
-    return parts, shift
+        shift = shift + _inner(below, planes.upper_bias)
+    parts = []
+    for low, high in zip(planes.lower_slopes, planes.upper_slopes, strict=True):
+        part = above * low
+        part += below * high
+        parts.append(part)
+    return tuple(parts), shift
 
 
 def _inner(weight: Array, value: Array) -> Array:
@@ -163,26 +165,29 @@ def _apply(planes: Planes, up: Array, arguments: list[Array]) -> Array:
 def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
     """Rows +v_i, then -v_i, for the flat elements `index` of the value `name`: both sides of each in one walk.
 
-    The producing op is already passed through where it is linear, which starts the walk at its inputs.
+    index: [k] for all of a batch, or [batch, k] for each of it. The producing op is already passed through where it is
+    linear, which starts the walk at its inputs.
     """
     library = network.library
     node = network.by_name.get(name)
+    batch, flat = (index.shape[0] if index.ndim == 2 else 1), index.reshape(-1)
+
+    def both_signs(array: Array) -> Array:
+        part = array.reshape(batch, index.shape[-1], *array.shape[1:])
+        return namespace(part).concat((part, -part), axis=1)
+
     if node is None or not isinstance(node.op, Linear):
-        one_hot = np.zeros((len(index), int(np.prod(network.shapes[name]))))
-        one_hot[np.arange(len(index)), index] = 1.0
-        coefficient = library.put(one_hot.reshape(len(index), *network.shapes[name]))
-        return Rows({name: _both_signs(coefficient)}, library.put(np.zeros((1, 2 * len(index)))))
+        one_hot = np.zeros((len(flat), int(np.prod(network.shapes[name]))))
+        one_hot[np.arange(len(flat)), flat] = 1.0
+        coefficient = library.put(one_hot.reshape(len(flat), *network.shapes[name]))
+        return Rows({name: both_signs(coefficient)}, library.put(np.zeros((batch, 2 * index.shape[-1]))))
     coefficients: dict[str, Array] = {}
-    for source, part in zip(node.inputs, node.op.rows(index, library), strict=True):
+    for source, part in zip(node.inputs, node.op.rows(flat, library), strict=True):
         coefficients[source] = coefficients[source] + part if source in coefficients else part
     bias = node.op.bias
     if bias is None:
-        offset = library.put(np.zeros(len(index)))
+        offset = library.put(np.zeros(len(flat)))
     else:
         full = full_bias(node.op).reshape(-1)
-        offset = full[index] if isinstance(full, np.ndarray) else full[list(index)]
-    return Rows({source: _both_signs(part) for source, part in coefficients.items()}, _both_signs(offset))
-
-
-def _both_signs(array: Array) -> Array:
-    return namespace(array).concat((array, -array), axis=0)[None]
+        offset = full[flat] if isinstance(full, np.ndarray) else full[list(flat)]
+    return Rows({source: both_signs(part) for source, part in coefficients.items()}, both_signs(offset))

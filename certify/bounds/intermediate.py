@@ -62,12 +62,14 @@ def intermediate_bounds(
     known: Mapping[str, Interval] | None = None,
     bound_rows: BoundRows | None = crown_rows,
     forms: dict[str, tuple[np.ndarray, LinearForm]] | None = None,
+    only: Mapping[str, np.ndarray] | None = None,
 ) -> Relaxed:
     """Bound the inputs of all relaxed nodes on each box, in topological order.
 
     known: bounds that hold already (from a larger box), intersected with. bound_rows: how inexact elements are
     tightened; None leaves intervals. forms: receives, by value name, the flat elements tightened and their form
-    (+ rows, then - rows).
+    (+ rows, then - rows). only: by value name, the flat elements to tighten instead of all inexact ones: [k] for
+    all boxes or [batch, k] for each; nothing else is tightened then.
     Raises NumericalError on NaN.
     """
     known = known or {}
@@ -88,10 +90,10 @@ def intermediate_bounds(
         mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
         for name in dict.fromkeys(node.inputs):
             done = tightened.setdefault(name, np.zeros(mask.shape, dtype=bool))
-            index = np.flatnonzero(mask & ~done)
-            if bound_rows is not None and len(index):
+            index = np.flatnonzero(mask & ~done) if only is None else only.get(name, np.zeros(0, dtype=int))
+            if bound_rows is not None and index.size and not (only is not None and done.all()):
                 ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
-                done |= mask
+                done |= mask if only is None else True
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
@@ -115,7 +117,7 @@ def _tighten(
     bound_rows: BoundRows,
     forms: dict[str, tuple[np.ndarray, LinearForm]] | None,
 ) -> Interval:
-    """The interval with the elements `index` bounded from both sides by backward walks."""
+    """The interval with the elements `index`, [k] or [batch, k], bounded from both sides by backward walks."""
     batch = relaxed.box.lower.shape[0]
     network = relaxed.network.cone(name)
     widest = max((int(np.prod(s)) for s in network.shapes.values()), default=1)
@@ -125,16 +127,23 @@ def _tighten(
     xp = namespace(interval.lower)
     lower = interval.lower.reshape(batch, -1) + 0.0
     upper = interval.upper.reshape(batch, -1) + 0.0
-    for first in range(0, len(index), step):
-        chosen = index[first : first + step]
+    for first in range(0, index.shape[-1], step):
+        chosen = index[..., first : first + step]
         bounds, form = bound_rows(part, rows_of(network, name, chosen))
-        where = chosen if xp is np else namespace(lower).asarray(chosen, device=lower.device)
-        found = Interval(bounds[:, : len(chosen)], -bounds[:, len(chosen) :])
-        tight = intersect(Interval(lower[:, where], upper[:, where]), found)
-        lower[:, where], upper[:, where] = tight.lower, tight.upper
+        place = (slice(None), chosen) if chosen.ndim == 1 else (np.arange(batch)[:, None], chosen)
+        where = place if xp is np else tuple(_on_device(part, like=lower) for part in place)
+        count = chosen.shape[-1]
+        found = Interval(bounds[:, :count], -bounds[:, count:])
+        tight = intersect(Interval(lower[where], upper[where]), found)
+        lower[where], upper[where] = tight.lower, tight.upper
         if forms is not None:
             forms[name] = (chosen, form) if name not in forms else _join(forms[name], (chosen, form))
     return Interval(lower.reshape(interval.lower.shape), upper.reshape(interval.upper.shape))
+
+
+def _on_device(index: slice | np.ndarray, like: Array) -> slice | Array:
+    """An index array where the array it indexes lives."""
+    return index if isinstance(index, slice) else namespace(like).asarray(index, device=like.device)
 
 
 def _join(a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]) -> tuple[np.ndarray, LinearForm]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import Rows, Walk, backward
+from certify.bounds.clip import clip_box
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -180,22 +181,6 @@ class InputSplit:
             self.tree.add(Clip(domains.node[shrunk], lower[shrunk], upper[shrunk]))
         if empty.any():
             self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
-
-
-def clip_box(lower: np.ndarray, upper: np.ndarray, index: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """Shrink boxes `index` in place to a superset of { x : a . x + b <= 0 }. a: [len(index), n]; b: [len(index)].
-
-    Everything is rounded outward by a share of the terms' magnitude, far above what these few sums lose.
-    """
-    low, high = lower[index], upper[index]
-    least = np.where(a >= 0.0, a * low, a * high)
-    magnitude = np.maximum(abs(a * low), abs(a * high)).sum(axis=1) + abs(b)
-    room = -(least.sum(axis=1) + b - 2.0**-36 * magnitude)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        limit = (room[:, None] + least) / a
-    slack = 2.0**-36 * np.maximum(abs(low), abs(high))
-    upper[index] = np.where(a > 0.0, np.fmin(high, limit + slack), high)
-    lower[index] = np.where(a < 0.0, np.fmax(low, limit - slack), low)
 
 
 def _place(domains: Domains, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

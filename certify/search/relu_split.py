@@ -1,18 +1,21 @@
 """Branching on the signs of rectifiers, bounded by beta-CROWN (Wang et al. 2021). For problems where many inputs vary.
 
-Intermediate bounds are computed once, at the root, with optimised slopes; a subproblem is the list of signs it fixes.
-Every conjunction that can make the formula true is a task of its own, with its own slopes and multipliers.
+A subproblem is a list of fixed signs, with bounds of hidden values that hold in it: the root's to begin with, computed
+anew under the signs fixed so far where a large subtree lies below (`refine`), clipped by the row's own form where inputs
+are few. Every conjunction that can make the formula true is a task of its own, with its own slopes and multipliers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows
+from certify.bounds.clip import clip_box, clip_forms
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.optimise import Ascent, Optimised, Split, optimise
@@ -20,15 +23,34 @@ from certify.network.graph import INPUT
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, clauses
 from certify.search.branch_and_bound import Bounded
-from certify.search.domain import Domains
-from certify.search.pick.relu_gap import relu_gap
-from certify.search.tree import Leaves, ReluCut, SearchTree
+from certify.search.domain import Domains, concatenate
+from certify.search.hidden_forms import hidden_forms
+from certify.search.pick.halfspace import Row, look_ahead
+from certify.search.pick.relu_gap import Ranking, relu_gap
+from certify.search.refine import refine
+from certify.search.tree import Clip, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 
 ASCENT = Ascent(iterations=12, slope_rate=0.1, multiplier_rate=0.1)
 LAST_ASCENT = Ascent(iterations=300, slope_rate=0.1, multiplier_rate=0.2, decay=0.985)
 BATCH_FLOATS = 2**21
 LARGEST_BATCH = 256
+# Splits ranked by a closed form that looks at both children, after a cheaper rule has picked so many.
+CANDIDATES = 16
+LOOK_FLOATS = 2**11
+# Complete clipping sorts as many numbers per domain as all hidden forms have; above this it costs more than it saves.
+CLIP_FLOATS = 2**15
+# Hidden values are bounded anew after so many splits, where at least so many more lie ahead at the pace so far.
+REFINED_AT_ONCE = 16
+# A refinement costs about as much as thirty splits. It goes on while it gains this many levels, and is else tried on
+# a few domains every so many batches.
+LEAST_GAIN = 2.0
+PROBES = 8
+PATIENCE = 40
+LEVELS_BETWEEN = 3
+LEVELS_AHEAD = 2
+import os
+CANDIDATES=int(os.environ.get("CAND",CANDIDATES)); LEVELS_BETWEEN=int(os.environ.get("BETW",LEVELS_BETWEEN)); LEVELS_AHEAD=float(os.environ.get("AHEAD",LEVELS_AHEAD))
 MOST_CLAUSES = 20_000
 
 
@@ -36,17 +58,51 @@ class TooManyClausesError(Exception):
     """The formula has more conjunctions than can be searched one by one."""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A batch after one ascent: its domains with new bounds, which are closed, and what the bounds were made from."""
+
+    domains: Domains
+    closed: np.ndarray
+    relaxed: Relaxed
+    found: Optimised
+    ranking: Ranking
+
+    def weights(self, node: str) -> np.ndarray:
+        """The rows' coefficients at a node's output, [batch, rows, elements]; zero where no walk came by."""
+        rows = self.domains.margins.shape[1]
+        if node not in self.found.weights:
+            return np.zeros((1, rows, int(np.prod(self.relaxed.network.shapes[node]))))
+        return to_numpy(self.found.weights[node]).reshape(len(self.domains), rows, -1)
+
+
 @dataclass
-class Detail:
-    """The best split of each domain: number of the node among the nonlinear ones, flat element, score (0: none)."""
+class Part:
+    """Some domains of a stage, `rows` [k], and their places in the batch that is being bounded, `places` [k]."""
+
+    stage: Stage
+    rows: np.ndarray
+    places: np.ndarray
+
+    def take(self, mask: np.ndarray) -> Part:
+        """Remove those of the stage's domains in the mask [stage's batch], and return them as a part of their own."""
+        gone = mask[self.rows]
+        taken = Part(self.stage, self.rows[gone], self.places[gone])
+        self.rows, self.places = self.rows[~gone], self.places[~gone]
+        return taken
+
+    @property
+    def domains(self) -> Domains:
+        """The part's domains."""
+        return self.stage.domains.select(self.rows)
+
+
+class Detail(NamedTuple):
+    """The split of each domain: number of the node among the nonlinear ones, flat element, score (0: none)."""
 
     number: np.ndarray
     element: np.ndarray
     score: np.ndarray
-
-    def put(self, index: np.ndarray, other: Detail) -> None:
-        """Take the splits of the domains at `index` from another."""
-        self.number[index], self.element[index], self.score[index] = other.number, other.element, other.score
 
 
 class ReluSplit:
@@ -65,7 +121,12 @@ class ReluSplit:
             self.clauses[number, : len(clause)] = clause
         self.margins = margins
         self.tree = SearchTree(np.arange(len(found)), tree_bytes)
+        # Levels of splits that a refinement is worth here, as far as it is known, and batches until it is tried again.
+        self.gain, self.patience = 0.0, 0
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
+        self.forms = hidden_forms(root, self.values)
+        self.looks = bool(self.forms) and CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
+        self.clips = bool(self.forms) and sum(f.form.coefficient[0].size for f in self.forms.values()) <= CLIP_FLOATS
 
     def roots(self) -> Domains:
         """One domain per open conjunction."""
@@ -80,7 +141,9 @@ class ReluSplit:
             np.zeros(count, dtype=int),
             margins,
             margins.max(axis=1),
+            hidden={v: _narrow(self.root.intervals[v], count) for v in self.values},
             signs=signs,
+            marks={"depth": np.zeros(count, dtype=int), "bound": np.full(count, -np.inf)},
         )
 
     def batch_size(self, limit: int | None) -> int:
@@ -95,35 +158,32 @@ class ReluSplit:
     def bound(self, domains: Domains, budget: Budget) -> Bounded:
         """Optimise slopes and multipliers from where the parent ended; a domain closes when one of its rows does.
 
-        Where no split is left that the bound would feel, the ascent itself has to go further: a long one follows.
+        Domains that promise a large subtree have their hidden values bounded once more first. Where no split is left
+        that the bound would feel, the ascent itself has to go further: a long one follows.
         """
-        domains, closed, detail, points = self._ascend(domains, ASCENT, budget)
-        idle = np.flatnonzero(~closed & ~(detail.score > 0.0))
-        if len(idle) and not budget.expired():
-            again, closed_now, more, _ = self._ascend(domains.select(idle), LAST_ASCENT, budget)
-            domains = domains.replace_at(idle, again)
-            closed[idle] = closed_now
-            detail.put(idle, more)
-            idle = idle[~closed_now & ~(more.score > 0.0)]
-        if len(idle):
-            detail.put(idle, self._splits_for_feasibility(domains.select(idle), budget))
-        return Bounded(domains, closed, points, detail)
+        every = np.arange(len(domains))
+        parts = [Part(self._ascend(domains, ASCENT, budget), every, every)]
+        tired = self._tired(parts[0].stage)
+        if tired.any() and not budget.expired():
+            part = parts[0].take(tired)
+            parts.append(self._restart(part, self._refined(part), ASCENT, budget))
+            self._learn(part, parts[-1])
+        for part in list(parts):
+            idle = ~part.stage.closed & ~(part.stage.ranking.score[:, 0] > 0.0)
+            if idle[part.rows].any() and not budget.expired():
+                part = part.take(idle)
+                parts.append(self._restart(part, part.domains, LAST_ASCENT, budget))
+        return self._together([self._finished(part, budget) for part in parts if len(part.rows)], parts)
 
-    def _splits_for_feasibility(self, domains: Domains, budget: Budget) -> Detail:
-        """Splits for domains whose bound feels no open rectifier any more, but whose signs may contradict each other.
+    def _restart(self, part: Part, domains: Domains, ascent: Ascent, budget: Budget) -> Part:
+        """The part's places with these domains, bounded again."""
+        return Part(self._ascend(domains, ascent, budget), np.arange(len(domains)), part.places)
 
-        With every multiplier raised, the walk shows which rectifiers blur the constraints of the signs already fixed.
-        """
-        raised = {value: multiplier + np.float32(1.0) for value, multiplier in domains.multipliers.items()}
-        return self._ascend(replace(domains, multipliers=raised), Ascent(iterations=0), budget, record=False)[2]
-
-    def _ascend(
-        self, domains: Domains, ascent: Ascent, budget: Budget, record: bool = True
-    ) -> tuple[Domains, np.ndarray, Detail, np.ndarray]:
-        """(domains with new bounds and parameters, mask of closed ones, the best splits, points worth a try)."""
+    def _ascend(self, domains: Domains, ascent: Ascent, budget: Budget, record: bool = True) -> Stage:
+        """One ascent; closed domains are recorded as leaves."""
         relaxed = self._relaxed(domains)
         put = self.network.library.put
-        splits = {v: Split(put(signs.astype(np.float64))) for v, signs in domains.signs.items() if signs.any()}
+        splits = self._splits(domains)
         found = optimise(
             relaxed,
             self._rows(domains.task),
@@ -138,8 +198,6 @@ class ReluSplit:
         closed = to_numpy(found.settled).copy()
         if record:
             self._record_leaves(domains, closed, margins, found)
-        detail = Detail(*relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0))
-        points = to_numpy(found.form.minimiser(relaxed.box))[~closed].reshape(-1, self.network.n_inputs)
         keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
         slopes = {name: tuple(keep(s) for s in parts) for name, parts in found.slopes.items()}
         multipliers = {value: keep(m) for value, m in found.multipliers.items()}
@@ -147,8 +205,15 @@ class ReluSplit:
             if value not in multipliers:
                 multipliers[value] = np.zeros((len(domains), self.width, *self.network.shapes[value]), np.float32)
         bound = np.fmax(domains.bound, margins.max(axis=1))
-        domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers)
-        return domains, closed, detail, points
+        # The pace of the splits is measured from the first bound under new hidden bounds.
+        marks = domains.marks | {"bound": np.where(np.isneginf(domains.marks["bound"]), bound, domains.marks["bound"])}
+        domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers, marks=marks)
+        ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
+        return Stage(domains, closed, relaxed, found, ranking)
+
+    def _splits(self, domains: Domains) -> dict[str, Split]:
+        put = self.network.library.put
+        return {v: Split(put(signs.astype(np.float64))) for v, signs in domains.signs.items() if signs.any()}
 
     def _record_leaves(self, domains: Domains, closed: np.ndarray, margins: np.ndarray, found: Optimised) -> None:
         """Closed domains with the very parameters that closed them (children start from a rounded copy)."""
@@ -157,12 +222,155 @@ class ReluSplit:
         multipliers = {value: to_numpy(m)[index] for value, m in found.multipliers.items()}
         self.tree.add(Leaves(domains.node[index], margins[index], slopes, multipliers))
 
+    def _tired(self, stage: Stage) -> np.ndarray:
+        """Open domains whose hidden values are to be bounded again before they are split further: [batch] mask.
+
+        Those that were split a few times since the last time, with more to come at the pace so far. Few at first, and
+        only now and then where it gained less than the splits that its time could have paid.
+        """
+        domains = stage.domains
+        levels = domains.depth - domains.marks["depth"]
+        ahead = -domains.bound > LEVELS_AHEAD * _pace(domains)
+        tired = ~stage.closed & (levels >= LEVELS_BETWEEN) & (ahead | (levels >= 2 * LEVELS_BETWEEN))
+        if self.gain < LEAST_GAIN:
+            self.patience -= 1
+            if self.patience > 0:
+                return np.zeros(len(domains), dtype=bool)
+            tired[np.flatnonzero(tired)[PROBES:]] = False
+        return tired
+
+    def _learn(self, before: Part, after: Part) -> None:
+        """Remember by how many levels of splits the refinement brought these domains forward."""
+        old = before.domains
+        new = after.stage.domains
+        levels = (np.minimum(new.bound, 0.0) - old.bound) / np.maximum(_pace(old), 1e-300)
+        done = np.where(after.stage.closed, np.maximum(levels, LEAST_GAIN), levels)
+        found = float(np.minimum(done, 8.0).mean())
+        self.gain = found if self.patience <= 0 else 0.5 * (self.gain + found)
+        self.patience = PATIENCE
+
+    def _refined(self, part: Part) -> Domains:
+        """The part's domains with tighter hidden bounds, and marked so."""
+        stage, domains = part.stage, part.domains
+        urgency = self._urgency(stage, part.rows)
+        found = []
+        for first in range(0, len(domains), REFINED_AT_ONCE):
+            some = np.arange(first, min(len(domains), first + REFINED_AT_ONCE))
+            chosen = domains.select(some)
+            hidden = refine(self._relaxed(chosen), self._splits(chosen), {v: u[some] for v, u in urgency.items()})
+            found.append(replace(chosen, hidden={v: _narrow(hidden[v], len(some)) for v in self.values}))
+        marks = {"depth": domains.depth, "bound": np.full(len(domains), -np.inf)}
+        return replace(concatenate(found), marks=marks)
+
+    def _urgency(self, stage: Stage, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """By ReLU input, how much each domain's rows feel each element's relaxation, [k, elements]."""
+        found = {}
+        for node in self.network.nonlinear:
+            if isinstance(node.op, Relu):
+                gap = to_numpy(stage.relaxed.relaxations[node.name].gap()).reshape(len(stage.domains), -1)
+                weight = stage.weights(node.name)
+                weight = np.broadcast_to(weight, (len(gap), *weight.shape[1:]))
+                felt = np.where(weight < 0.0, -weight, 0.3 * weight).sum(axis=1) * gap
+                found[node.inputs[0]] = felt[rows]
+        return found
+
+    def _finished(self, part: Part, budget: Budget) -> Bounded:
+        """A part's domains clipped, with the split of each that is still open."""
+        stage, rows = part.stage, part.rows
+        domains, closed = part.domains, stage.closed[rows].copy()
+        ranking = Ranking(*(field[rows] for field in stage.ranking))
+        still = np.flatnonzero(~closed)
+        idle = still[~(ranking.score[still, 0] > 0.0)]
+        if len(idle):
+            blurred = self._splits_for_feasibility(domains.select(idle), budget)
+            for field, other in zip(ranking, blurred, strict=True):
+                field[idle] = other
+        chosen = np.zeros(len(rows), dtype=int)
+        busy = np.setdiff1d(still, idle)
+        if len(busy) and self.looks:
+            chosen[busy] = self._look_ahead(stage, rows[busy]).argmax(axis=1)
+        detail = Detail(*(field[np.arange(len(rows)), chosen] for field in ranking))
+        points = to_numpy(stage.found.form.minimiser(stage.relaxed.box))[rows[still]].reshape(-1, self.network.n_inputs)
+        if self.clips and len(still):
+            domains, empty = self._clipped(stage, rows, still, domains)
+            closed |= empty
+        return Bounded(domains, closed, points, detail)
+
+    def _look_ahead(self, stage: Stage, rows: np.ndarray) -> np.ndarray:
+        """Scores [k, candidates] of the ranked splits, by the row that is nearest to closing each domain."""
+        best = stage.domains.margins[rows].argmax(axis=1)
+        form, box = stage.found.form, stage.relaxed.box
+        nodes = [node.name for node in self.network.nonlinear if isinstance(node.op, Relu)]
+        weights = {}
+        for node in nodes:
+            weight = stage.weights(node)
+            weights[node] = weight[np.minimum(rows, len(weight) - 1), best]
+        planes = {name: stage.relaxed.relaxations[name].planes(stage.found.slopes[name]) for name in nodes}
+        at = np.minimum(rows, form.coefficient.shape[0] - 1)
+        row = Row(form.coefficient[at, best], form.lower(box)[rows, best], weights, planes, rows, best)
+        part = Interval(box.lower[rows], box.upper[rows])
+        return look_ahead(self.network, self.forms, row, part, stage.ranking.number[rows], stage.ranking.element[rows])
+
+    def _clipped(
+        self, stage: Stage, rows: np.ndarray, still: np.ndarray, domains: Domains
+    ) -> tuple[Domains, np.ndarray]:
+        """The domains without what a row proves safe, (domains, mask of those that nothing is left of).
+
+        A point that breaks the property satisfies every row of its conjunction: boxes and hidden bounds are clipped.
+        """
+        coefficient, offset, error = map(to_numpy, stage.found.form)
+        at = np.minimum(rows[still], coefficient.shape[0] - 1)
+        lower, upper = domains.lower.copy(), domains.upper.copy()
+        for row in range(self.width):
+            has = self.clauses[domains.task[still], row] >= 0
+            clip_box(lower, upper, still[has], coefficient[at[has], row], (offset - error)[at[has], row])
+        empty = (lower > upper).any(axis=1)
+        lower, upper = (np.where(empty[:, None], old, new) for old, new in ((domains.lower, lower), (domains.upper, upper)))
+        best = domains.margins[still].argmax(axis=1)
+        a, c = coefficient[at, best], (offset - error)[at, best]
+        box = Interval(lower[still], upper[still])
+        hidden = {v: Interval(*(b.copy() for b in domains.hidden[v])) for v in self.values}
+        for value, form in self.forms.items():
+            elements = np.flatnonzero(form.place >= 0)
+            low = clip_forms(*form.side(elements, False), a, c, box.center, box.radius)
+            high = -clip_forms(*form.side(elements, True), a, c, box.center, box.radius)
+            known = _wide(Interval(*(b[still] for b in hidden[value])))
+            bounds = [b.reshape(len(still), -1).copy() for b in known]
+            low, high = np.maximum(bounds[0][:, elements], low), np.minimum(bounds[1][:, elements], high)
+            bounds[0][:, elements], bounds[1][:, elements] = np.minimum(low, high), np.maximum(low, high)
+            tight = _narrow(Interval(*(b.reshape(known.lower.shape) for b in bounds)), len(still))
+            hidden[value].lower[still], hidden[value].upper[still] = tight
+        self.tree.add(Clip(domains.node[still], lower[still], upper[still]))
+        self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
+        return replace(domains, lower=lower, upper=upper, hidden=hidden), empty
+
+    def _together(self, done: list[Bounded], parts: list[Part]) -> Bounded:
+        """The parts' results in the order of the batch."""
+        order = np.argsort(np.concatenate([part.places for part in parts if len(part.rows)]))
+        domains = concatenate([b.domains for b in done]).select(order)
+        fields = zip(*((b.detail.number, b.detail.element, b.detail.score) for b in done), strict=True)
+        detail = Detail(*(np.concatenate(field)[order] for field in fields))
+        closed = np.concatenate([b.closed for b in done])[order]
+        return Bounded(domains, closed, np.concatenate([b.points for b in done]), detail)
+
+    def _splits_for_feasibility(self, domains: Domains, budget: Budget) -> Ranking:
+        """Splits for domains whose bound feels no open rectifier any more, but whose signs may contradict each other.
+
+        With every multiplier raised, the walk shows which rectifiers blur the constraints of the signs already fixed.
+        """
+        raised = {value: multiplier + np.float32(1.0) for value, multiplier in domains.multipliers.items()}
+        return self._ascend(replace(domains, multipliers=raised), Ascent(iterations=0), budget, record=False).ranking
+
     def _relaxed(self, domains: Domains) -> Relaxed:
-        """The root's relaxation with the signs put in."""
+        """The relaxation that follows from the domains' hidden bounds and signs."""
         library = self.network.library
         box = Interval(library.put(domains.lower), library.put(domains.upper))
         relaxed = Relaxed(self.network, box, noise=self.root.noise)
         for name, interval in self.root.intervals.items():
+            if name in domains.hidden:
+                interval = _wide(domains.hidden[name])
+                if self.clips and name in self.forms:
+                    interval = self.forms[name].on(box, interval)
             relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
         for node in self.network.nonlinear:
             relaxed.relax(node, node.nonlinear_op.relax(*(relaxed.intervals[name] for name in node.inputs)))
@@ -189,15 +397,36 @@ class ReluSplit:
         # The easiest come last, so that they are taken up first.
         chosen = chosen[np.argsort(bounded.domains.bound[chosen])]
         domains, number, element = bounded.domains.select(chosen), number[chosen], element[chosen]
-        values = [self.network.nonlinear[n].inputs[0] for n in number]
         children = self.tree.new_children(len(chosen))
+        values = [self.network.nonlinear[n].inputs[0] for n in number]
         self.tree.add(ReluCut(domains.node, values, element, children))
         twice = domains.select(np.repeat(np.arange(len(chosen)), 2))
         signs = {v: s.copy() for v, s in twice.signs.items()}
-        for parent, (value, place) in enumerate(zip(values, element, strict=True)):
-            flat = signs[value].reshape(len(twice), -1)
-            flat[2 * parent, place], flat[2 * parent + 1, place] = 1, -1
+        for n in sorted(set(number.tolist())):
+            mine = np.flatnonzero(number == n)
+            flat = signs[self.network.nonlinear[n].inputs[0]].reshape(len(twice), -1)
+            flat[2 * mine, element[mine]], flat[2 * mine + 1, element[mine]] = 1, -1
         return replace(twice, signs=signs, node=children.reshape(-1), depth=twice.depth + 1), stuck
+
+
+def _pace(domains: Domains) -> np.ndarray:
+    """How much a level of splits has moved each bound since the hidden values were last bounded, [batch]."""
+    levels = domains.depth - domains.marks["depth"]
+    return (domains.bound - domains.marks["bound"]) / np.maximum(levels, 1)
+
+
+def _narrow(interval: Interval, batch: int) -> Interval:
+    """Stored in half the memory: [batch or 1, *shape] rounded outward to float32, [batch, *shape]."""
+    down, up = (to_numpy(side).astype(np.float32) for side in interval)
+    down = np.where(down > to_numpy(interval.lower), np.nextafter(down, np.float32(-np.inf)), down)
+    up = np.where(up < to_numpy(interval.upper), np.nextafter(up, np.float32(np.inf)), up)
+    shape = (batch, *down.shape[1:])
+    return Interval(np.broadcast_to(down, shape), np.broadcast_to(up, shape))
+
+
+def _wide(interval: Interval) -> Interval:
+    """Back to float64."""
+    return Interval(interval.lower.astype(np.float64), interval.upper.astype(np.float64))
 
 
 def _with_signs(interval: Interval, signs: np.ndarray | None, batch: int) -> Interval:

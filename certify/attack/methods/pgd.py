@@ -52,20 +52,19 @@ def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan
         member[point, list(wanted[clause])] = True
     start = rng.uniform(goal.lower, goal.upper, size=(count, len(goal.lower)))
     shares = np.array(plan.shares)[np.arange(count) // len(wanted) % len(plan.shares)]
-    yield from descend(target, start, member, shares, budget, plan)
+    yield from descend(target, start, member, shares[:, None] * (goal.upper - goal.lower), budget, plan)
 
 
 def descend(
-    target: Target, x: np.ndarray, member: np.ndarray, shares: np.ndarray, budget: Budget, plan: Plan = PLAN
+    target: Target, x: np.ndarray, member: np.ndarray, width: np.ndarray, budget: Budget, plan: Plan = PLAN
 ) -> Proposals:
     """Descend from x [points, n_inputs], each chasing the atoms of its row of `member` [points, atoms] with steps
-    of its share [points] of the box's width.
+    of at most `width` [points, n_inputs] to begin with.
 
     Yields the points at which the formula's margin is not positive on our graph, whenever there are some.
     """
     goal, network, put = target.goal, target.network, target.network.library.put
     outputs, inputs, _ = target.problem.margin_rows(goal.atoms)
-    width = shares[:, None] * (goal.upper - goal.lower)
     first, second = np.zeros_like(x), np.zeros_like(x)
     for step in range(plan.steps + 1):
         found = values(network, put(x))

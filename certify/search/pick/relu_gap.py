@@ -6,33 +6,46 @@ above the kink); splitting recovers it. This is the intercept score of BaBSR (Bu
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.intermediate import Relaxed
+from certify.ops.relu import Relu
 
 
-def relu_gap(
-    relaxed: Relaxed, weights: dict[str, np.ndarray], open_rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(node number among the network's nonlinear nodes, flat element, score) of the best split of each domain.
+class Ranking(NamedTuple):
+    """The best splits of each domain, best first, [batch, count] each.
 
-    open_rows: [batch, rows] mask of rows that count. A score of 0 means that no inexact rectifier is left.
+    number: of the node among the network's nonlinear nodes; element: flat; score: 0 where none is left.
+    """
+
+    number: np.ndarray
+    element: np.ndarray
+    score: np.ndarray
+
+
+def relu_gap(relaxed: Relaxed, weights: dict[str, np.ndarray], open_rows: np.ndarray, count: int = 1) -> Ranking:
+    """Rank the inexact rectifiers of each domain. weights: by node, as a walk keeps them.
+
+    open_rows: [batch, rows] mask of rows that count. A score of 0 means that no inexact rectifier is felt.
     """
     batch = len(open_rows)
-    best = np.zeros(batch)
-    node_number, element = np.zeros(batch, dtype=int), np.zeros(batch, dtype=int)
+    scores, places = [np.zeros((batch, count))], [np.zeros(count, dtype=int)]
+    numbers = [np.zeros(count, dtype=int)]
     for number, node in enumerate(relaxed.network.nonlinear):
-        if node.name not in weights or len(node.inputs) != 1:
+        if node.name not in weights or not isinstance(node.op, Relu):
             continue
         weight = to_numpy(weights[node.name]).reshape(batch, open_rows.shape[1], -1)
         gap = to_numpy(relaxed.relaxations[node.name].gap()).reshape(-1, weight.shape[2])
         # A little of |w| itself breaks ties towards neurons that matter but sit on their lower plane.
         felt = np.einsum("bs,bsn->bn", open_rows.astype(weight.dtype), np.maximum(-weight, 0.0) + 0.01 * abs(weight))
-        scores = felt * gap
-        place = scores.argmax(axis=1)
-        score = scores[np.arange(batch), place]
-        better = score > best
-        best = np.where(better, score, best)
-        node_number, element = np.where(better, number, node_number), np.where(better, place, element)
-    return node_number, element, best
+        scores.append(felt * gap)
+        places.append(np.arange(weight.shape[2]))
+        numbers.append(np.full(weight.shape[2], number))
+    score, place, owner = np.concatenate(scores, axis=1), np.concatenate(places), np.concatenate(numbers)
+    best = np.argpartition(-score, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
+    best = np.take_along_axis(best, order, axis=1)
+    return Ranking(owner[best], place[best], np.take_along_axis(score, best, axis=1))
