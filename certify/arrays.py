@@ -56,6 +56,11 @@ def roundoff(array: Array) -> float:
     return 2.0**-24 if "float32" in str(array.dtype) else 2.0**-53
 
 
+def single(array: Array) -> Array:
+    """The array in float32."""
+    return array.astype(np.float32) if isinstance(array, np.ndarray) else array.float()
+
+
 def positive(array: Array) -> Array:
     """max(array, 0)."""
     return np.maximum(array, 0.0) if isinstance(array, np.ndarray) else array.clip(min=0.0)

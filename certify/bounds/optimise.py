@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from certify.arrays import Array, namespace
+from certify.arrays import Array, namespace, single
 from certify.bounds.backward import Rows, Walk, backward, forward_planes
 from certify.bounds.intermediate import Relaxed
+from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.ops.kinds import Planes
+from certify.ops.relu import Relu
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,32 @@ def optimise(
 
     slopes, multipliers: where to start; plain CROWN's choice and zero by default. settle(lower) -> [batch]
     mask of elements that need no further work; the ascent ends once all are settled.
+
+    Any parameters are sound, so they are searched for in single precision where every relaxation is piecewise linear;
+    what is returned is evaluated in double, rounding taken off. Without settle, each row keeps its best iterate.
     """
     climb = _Climb(relaxed, rows, slopes, splits or {}, multipliers)
+    if ascent.iterations > 0 and _has_draft(relaxed):
+        draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb))
+        _ascend(draft, ascent, settle, expired)
+        if all(bool(namespace(value).isfinite(value).all()) for value in draft.values.values()):
+            climb.values, ascent = draft.values, Ascent(iterations=0)
+    walk, lower, settled = _ascend(climb, ascent, settle, expired)
+    return Optimised(lower, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
+
+
+def _ascend(
+    climb: _Climb, ascent: Ascent, settle: Settle | None, expired: Callable[[], bool]
+) -> tuple[Walk, Array, Array | None]:
+    """Climb in place; (the walk of the values it ends with, best bound met [batch, rows], mask of settled elements)."""
     adam = Adam({key: ascent.multiplier_rate if key.startswith("beta") else ascent.slope_rate for key in climb.values})
     best = settled = None
+    kept: dict[str, Array] = {}
     walk, planes = climb.walk()
     for iteration in range(ascent.iterations + 1):
-        lower = walk.form.lower(relaxed.box)
+        lower = walk.form.lower(climb.relaxed.box)
+        if settle is None and ascent.iterations > 0:
+            kept = _better(kept, climb.values, None if best is None else lower > best)
         best = lower if best is None else namespace(lower).maximum(best, lower)
         if settle is not None:
             now = settle(best)
@@ -116,7 +137,46 @@ def optimise(
         adam.update(climb.values, grads, ascent.decay**iteration, settled)
         climb.project()
         walk, planes = climb.walk()
-    return Optimised(best, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
+    if kept:
+        climb.values = kept
+        walk, planes = climb.walk()
+    return walk, best, settled
+
+
+def _better(kept: dict[str, Array], values: dict[str, Array], improved: Array | None) -> dict[str, Array]:
+    """The kept values, with those of the rows that improved, [batch, rows], replaced (all of them at first)."""
+    if improved is None:
+        return dict(values)
+    xp = namespace(improved)
+    return {
+        key: xp.where(improved.reshape(tuple(improved.shape) + (1,) * (value.ndim - 2)), value, kept[key])
+        for key, value in values.items()
+    }
+
+
+def _has_draft(relaxed: Relaxed) -> bool:
+    """Whether single precision will do to look for parameters."""
+    piecewise = all(isinstance(node.op, Relu) for node in relaxed.network.nonlinear)
+    return piecewise and relaxed.network.library.dtype == "float64"
+
+
+def _in_single(
+    relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb
+) -> tuple[Relaxed, Rows, Mapping[str, tuple[Array, ...]], Mapping[str, Split], Mapping[str, Array]]:
+    """The arguments of the same climb in single precision, without account of its rounding."""
+    network = relaxed.network.single
+    draft = Relaxed(network, Interval(*map(single, relaxed.box)))
+    for node in network.nonlinear:
+        inputs = [Interval(*map(single, relaxed.intervals[name])) for name in node.inputs]
+        draft.relax(node, node.nonlinear_op.relax(*inputs))
+    coefficients = {name: single(part) for name, part in rows.coefficients.items()}
+    signs = {
+        name: Split(single(split.sign), None if split.point is None else single(split.point))
+        for name, split in splits.items()
+    }
+    slopes = {name: tuple(map(single, parts)) for name, parts in start.slopes().items()}
+    multipliers = {name: single(part) for name, part in start.multipliers().items()}
+    return draft, Rows(coefficients, single(rows.offset)), slopes, signs, multipliers
 
 
 class _Climb:

@@ -108,6 +108,11 @@ class Network:
             self._cones[name] = self.with_nodes(self.nodes, name)
         return self._cones[name]
 
+    @cached_property
+    def single(self) -> Network:
+        """The same network in float32, for work whose rounding does not matter."""
+        return self.on(replace(self.library, dtype="float32"))
+
     def on(self, library: Library) -> Network:
         """The same network with its parameters in another library, element type or device."""
         if library == self.library:

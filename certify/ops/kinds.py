@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from certify.arrays import Array, Library
+from certify.arrays import Array, Library, to_numpy
 
 Shape = tuple[int, ...]
 
@@ -36,11 +36,9 @@ class Op:
 
     def on(self, library: Library) -> Any:
         """The same op with its parameters in another array library or element type."""
-        moved = {
-            f.name: library.put(value)
-            for f in dataclasses.fields(self)
-            if isinstance(value := getattr(self, f.name), np.ndarray) and value.dtype.kind == "f"
-        }
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        arrays = {n: to_numpy(v) for n, v in fields.items() if isinstance(v, np.ndarray) or hasattr(v, "detach")}
+        moved = {name: library.put(array) for name, array in arrays.items() if array.dtype.kind == "f"}
         return dataclasses.replace(self, **moved) if moved else self
 
 
