@@ -36,10 +36,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: the same for every backend. Nothing here needs tuning for a problem."""
+    """How to run: the same for every backend. Nothing here needs tuning for a problem.
+
+    processes: how many may work at once. A second one is forked, which is for processes of our own: the command line
+    allows as many as there are cores.
+    """
 
     backend: str = "native"
     device: Device = "auto"
     seed: int = 0
     attack: bool = True
     strict: bool = False
+    processes: int = 1

@@ -14,6 +14,11 @@ def limit_by_environment() -> None:
     os.environ.setdefault(VARIABLE, "1")
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def keep_freed_memory() -> None:
     """Reuse freed memory instead of handing it back after every large array: page faults cost as much as arithmetic.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,8 +14,8 @@ from certify.errors import BackendError
 from certify.network.graph import Network
 from certify.ops.conv import Conv
 from certify.problem import Problem
-from certify.search.branch_and_bound import Progress
-from certify.search.prove import Prover
+from certify.search.branch_and_bound import Accept, Progress
+from certify.search.prove import Proof, Prover
 from certify.settings import Budget, Settings
 
 # Multiplications in the convolutions of one evaluation from which torch's kernels repay its import (1.4 s).
@@ -47,8 +48,32 @@ def _is_large(network: Network) -> bool:
     return work > MANY_MULTIPLICATIONS
 
 
+class NativeProver(Prover):
+    """The prover, joined by a second process that looks for counterexamples in the boxes that come nearest to one."""
+
+    seed = 0
+
+    def search(self, accept: Accept) -> Proof:
+        """Refute what is open, or accept what either process finds."""
+        if not self.few or self.network.library != NUMPY:
+            return super().search(accept)
+        from certify.backends.native_falsify import falsify
+        from certify.backends.second_process import Beside
+
+        def work() -> Iterator[np.ndarray]:
+            return falsify(self.problem, self.few, self.network, self.seed, self.budget)
+
+        with Beside(accept, work) as accept_more:
+            return super().search(accept_more)
+
+
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> Prover:
-    return Prover(problem, choose_library(problem.network, settings.device), budget, progress)
+    library = choose_library(problem.network, settings.device)
+    if not settings.attack or settings.processes < 2:
+        return Prover(problem, library, budget, progress)
+    prover = NativeProver(problem, library, budget, progress)
+    prover.seed = settings.seed
+    return prover
 
 
 BACKEND = Backend(

@@ -1,7 +1,7 @@
 """Clipping (Clip-and-Verify, Chen et al. 2025): what one linear constraint, a . x + c <= 0, leaves of a box.
 
-Two uses of the same fact. Relaxed clipping shrinks the box itself, closed form per input. Complete clipping bounds other
-linear forms over box and constraint together: with a multiplier t >= 0
+Two uses of the same fact. Relaxed clipping shrinks the box itself, closed form per input. Complete clipping bounds
+other linear forms over box and constraint together: with a multiplier t >= 0
 
     g . x + b  >=  max over t of  min over the box of  (g + t a) . x + b + t c,
 

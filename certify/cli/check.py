@@ -69,8 +69,10 @@ def check(
             limit_memory(int(memory * 2**20))
         from certify import api
         from certify.settings import Budget, Settings
+        from certify.threads import cores
 
-        settings = Settings(backend, device.value, seed, attack, strict)
+        processes = 1 if process is None else cores()
+        settings = Settings(backend, device.value, seed, attack, strict, processes)
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():
             try:

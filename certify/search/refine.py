@@ -17,12 +17,9 @@ from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.optimise import Ascent, Split, optimise
 
-import os
-ASCENT = Ascent(iterations=int(os.environ.get('ITS','6')), slope_rate=0.25, multiplier_rate=float(os.environ.get('MR','0.1')), decay=0.96)
+ASCENT = Ascent(iterations=6, slope_rate=0.25, multiplier_rate=0.1, decay=0.96)
 # How many elements, over all layers, are worth the walks.
 MOST_ELEMENTS = 32
-import os
-MOST_ELEMENTS=int(os.environ.get('MOST') or MOST_ELEMENTS)
 
 
 def refine(relaxed: Relaxed, splits: Mapping[str, Split], urgency: Mapping[str, np.ndarray]) -> dict[str, Interval]:

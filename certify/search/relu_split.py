@@ -1,8 +1,9 @@
 """Branching on the signs of rectifiers, bounded by beta-CROWN (Wang et al. 2021). For problems where many inputs vary.
 
 A subproblem is a list of fixed signs, with bounds of hidden values that hold in it: the root's to begin with, computed
-anew under the signs fixed so far where a large subtree lies below (`refine`), clipped by the row's own form where inputs
-are few. Every conjunction that can make the formula true is a task of its own, with its own slopes and multipliers.
+anew under the signs fixed so far where a large subtree lies below (`refine`), clipped by the row's own form where
+inputs are few. Every conjunction that can make the formula true is a task of its own, with its own slopes and
+multipliers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, clip_forms
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
+from certify.bounds.linear_form import LinearForm
 from certify.bounds.optimise import Ascent, Optimised, Split, optimise
 from certify.network.graph import INPUT
 from certify.ops.relu import Relu
@@ -28,19 +30,17 @@ from certify.search.hidden_forms import hidden_forms
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.relu_gap import Ranking, relu_gap
 from certify.search.refine import refine
-from certify.search.tree import Clip, Leaves, ReluCut, SearchTree
+from certify.search.tree import Clip, HiddenBounds, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 
 ASCENT = Ascent(iterations=12, slope_rate=0.1, multiplier_rate=0.1)
 LAST_ASCENT = Ascent(iterations=300, slope_rate=0.1, multiplier_rate=0.2, decay=0.985)
 BATCH_FLOATS = 2**21
 LARGEST_BATCH = 256
-# Splits ranked by a closed form that looks at both children, after a cheaper rule has picked so many.
+# Splits ranked by a closed form that looks at both children, after a cheaper rule has picked so many; it sorts as many
+# numbers per candidate as there are inputs, and above so many in all a further split costs less.
 CANDIDATES = 16
 LOOK_FLOATS = 2**11
-FILTERED = 4
-import os
-FILTERED=int(os.environ.get('FILT',FILTERED))
 # Complete clipping sorts as many numbers per domain as all hidden forms have; above this it costs more than it saves.
 CLIP_FLOATS = 2**15
 # Hidden values are bounded anew after so many splits, where at least so many more lie ahead at the pace so far.
@@ -52,8 +52,6 @@ PROBES = 8
 PATIENCE = 40
 LEVELS_BETWEEN = 3
 LEVELS_AHEAD = 2
-import os
-CANDIDATES=int(os.environ.get("CAND",CANDIDATES)); LEVELS_BETWEEN=int(os.environ.get("BETW",LEVELS_BETWEEN)); LEVELS_AHEAD=float(os.environ.get("AHEAD",LEVELS_AHEAD))
 MOST_CLAUSES = 20_000
 
 
@@ -264,7 +262,9 @@ class ReluSplit:
             some = np.arange(first, min(len(domains), first + REFINED_AT_ONCE))
             chosen = domains.select(some)
             hidden = refine(self._relaxed(chosen), self._splits(chosen), {v: u[some] for v, u in urgency.items()})
-            found.append(replace(chosen, hidden={v: _narrow(hidden[v], len(some)) for v in self.values}))
+            bounds = {v: _narrow(hidden[v], len(some)) for v in self.values}
+            self.tree.add(HiddenBounds(chosen.node, bounds))
+            found.append(replace(chosen, hidden=bounds))
         marks = {"depth": domains.depth, "bound": np.full(len(domains), -np.inf)}
         return replace(concatenate(found), marks=marks)
 
@@ -294,9 +294,8 @@ class ReluSplit:
         chosen = np.zeros(len(rows), dtype=int)
         busy = np.setdiff1d(still, idle)
         if len(busy) and self.looks:
-            chosen[busy] = self._look_ahead(stage, rows[busy]).argmax(axis=1)
-        elif len(busy):
-            chosen[busy] = self._filter(domains.select(busy), Ranking(*(field[busy, :FILTERED] for field in ranking)))
+            scores = self._look_ahead(stage, rows[busy])
+            chosen[busy] = np.where(ranking.score[busy] > 0.0, scores, -1.0).argmax(axis=1)
         detail = Detail(*(field[np.arange(len(rows)), chosen] for field in ranking))
         points = to_numpy(stage.found.form.minimiser(stage.relaxed.box))[rows[still]].reshape(-1, self.network.n_inputs)
         if self.clips and len(still):
@@ -304,31 +303,11 @@ class ReluSplit:
             closed |= empty
         return Bounded(domains, closed, points, detail)
 
-    def _filter(self, domains: Domains, ranking: Ranking) -> np.ndarray:
-        """Which of the few best-ranked splits to take, [k], after one walk for each child (De Palma et al. 2021, FSB).
-
-        The one whose better child is best: a split that closes one side leaves no more than one to go on with.
-        """
-        import os
-        if FILTERED < 2: return np.zeros(len(domains), dtype=int)
-        count = ranking.number.shape[1]
-        many = domains.select(np.repeat(np.arange(len(domains)), count))
-        children = self._children(many, ranking.number.reshape(-1), ranking.element.reshape(-1))
-        lower = self._bounds(children, Ascent(iterations=0), Budget(float("inf")))[1].lower
-        both = np.minimum(to_numpy(lower).max(axis=1), 0.0).reshape(len(domains), count, 2)
-        both = np.where((ranking.score > 0.0)[:, :, None], both, -np.inf)
-        mode = os.environ.get("RED","max")
-        if mode == "max":
-            return (both.max(axis=2) + 1e-3 * both.min(axis=2)).argmax(axis=1)
-        if mode == "min":
-            return (both.min(axis=2) + 1e-3 * both.max(axis=2)).argmax(axis=1)
-        gain = np.maximum(both - domains.bound[:, None, None], 1e-3 * -domains.bound[:, None, None])
-        return (gain[...,0]*gain[...,1]).argmax(axis=1)
-
     def _look_ahead(self, stage: Stage, rows: np.ndarray) -> np.ndarray:
         """Scores [k, candidates] of the ranked splits, by the row that is nearest to closing each domain."""
         best = stage.domains.margins[rows].argmax(axis=1)
-        form, box = stage.found.form, stage.relaxed.box
+        form = LinearForm(*map(to_numpy, stage.found.form))
+        box = Interval(stage.domains.lower, stage.domains.upper)
         nodes = [node.name for node in self.network.nonlinear if isinstance(node.op, Relu)]
         weights = {}
         for node in nodes:
@@ -354,7 +333,9 @@ class ReluSplit:
             has = self.clauses[domains.task[still], row] >= 0
             clip_box(lower, upper, still[has], coefficient[at[has], row], (offset - error)[at[has], row])
         empty = (lower > upper).any(axis=1)
-        lower, upper = (np.where(empty[:, None], old, new) for old, new in ((domains.lower, lower), (domains.upper, upper)))
+        lower, upper = (
+            np.where(empty[:, None], old, new) for old, new in ((domains.lower, lower), (domains.upper, upper))
+        )
         best = domains.margins[still].argmax(axis=1)
         a, c = coefficient[at, best], (offset - error)[at, best]
         box = Interval(lower[still], upper[still])
@@ -363,13 +344,14 @@ class ReluSplit:
             elements = np.flatnonzero(form.place >= 0)
             low = clip_forms(*form.side(elements, False), a, c, box.center, box.radius)
             high = -clip_forms(*form.side(elements, True), a, c, box.center, box.radius)
-            known = _wide(Interval(*(b[still] for b in hidden[value])))
+            known = form.on(box, _wide(Interval(*(b[still] for b in hidden[value]))))
             bounds = [b.reshape(len(still), -1).copy() for b in known]
             low, high = np.maximum(bounds[0][:, elements], low), np.minimum(bounds[1][:, elements], high)
             bounds[0][:, elements], bounds[1][:, elements] = np.minimum(low, high), np.maximum(low, high)
             tight = _narrow(Interval(*(b.reshape(known.lower.shape) for b in bounds)), len(still))
             hidden[value].lower[still], hidden[value].upper[still] = tight
         self.tree.add(Clip(domains.node[still], lower[still], upper[still]))
+        self.tree.add(HiddenBounds(domains.node[still], {v: Interval(*(b[still] for b in hidden[v])) for v in hidden}))
         self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
         return replace(domains, lower=lower, upper=upper, hidden=hidden), empty
 
@@ -397,9 +379,7 @@ class ReluSplit:
         relaxed = Relaxed(self.network, box, noise=self.root.noise)
         for name, interval in self.root.intervals.items():
             if name in domains.hidden:
-                interval = _wide(domains.hidden[name])
-                if self.clips and name in self.forms:
-                    interval = self.forms[name].on(box, interval)
+                interval = Interval(*map(library.put, _wide(domains.hidden[name])))
             relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
         for node in self.network.nonlinear:
             relaxed.relax(node, node.nonlinear_op.relax(*(relaxed.intervals[name] for name in node.inputs)))

@@ -2,7 +2,8 @@
 
 Every node is a subproblem; its children cover it. A closed leaf keeps what its bound follows from: the row margins
 proven, and the slopes and split multipliers of the iterate that closed it. (Plain CROWN needs none: its slopes follow
-from the intermediate bounds, which follow from the path, since bounds are inherited along it.)
+from the intermediate bounds, which follow from the path, since bounds are inherited along it.) Bounds of hidden values
+that were tightened on the way are kept as what they are; to show them again takes an ascent of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from certify.arrays import Array
+from certify.bounds.interval import Interval
 
 ROOT = -1
 
@@ -43,6 +45,13 @@ class Clip(NamedTuple):
     upper: np.ndarray
 
 
+class HiddenBounds(NamedTuple):
+    """Nodes whose hidden values got tighter bounds, by value [nodes, *shape]; what lies below them inherits these."""
+
+    node: np.ndarray
+    bounds: dict[str, Interval]
+
+
 class Leaves(NamedTuple):
     """Closed nodes with the lower bounds of their rows and the free parameters these were reached with."""
 
@@ -52,7 +61,7 @@ class Leaves(NamedTuple):
     multipliers: dict[str, Array]
 
 
-Step = InputCut | ReluCut | Clip | Leaves
+Step = InputCut | ReluCut | Clip | HiddenBounds | Leaves
 
 
 @dataclass

@@ -257,10 +257,11 @@ def test_settled_elements_stay_and_end_the_ascent() -> None:
     def settle(lower: Array) -> Array:
         assert lower.shape == (3, 3)
         asked.append(lower)
-        return np.array([len(asked) == 1, len(asked) == 3, len(asked) == 6])
+        # Six times in single precision, then once in double, which has the last word.
+        return np.array([len(asked) in (1, 7), len(asked) in (3, 7), len(asked) in (6, 7)])
 
     found = optimise(relaxed, rows, Ascent(50), settle=settle)
-    assert len(asked) == 6
+    assert [a.dtype for a in asked] == [np.float32] * 6 + [np.float64]
     assert found.settled.all()
     start = relaxed.relaxations[network.nonlinear[0].name].start()[0]
     slopes = found.slopes[network.nonlinear[0].name][0]

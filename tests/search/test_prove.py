@@ -16,7 +16,7 @@ from certify.search import prove as prove_module
 from certify.search.branch_and_bound import Progress
 from certify.search.prove import Prover, Root
 from certify.search.relu_split import ReluSplit
-from certify.search.tree import Clip, InputCut, Leaves, ReluCut, SearchTree
+from certify.search.tree import Clip, HiddenBounds, InputCut, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 
 SEEDS = range(12)
@@ -175,11 +175,12 @@ def test_a_stranger_can_recompute_the_leaves_of_sign_splits(seed: int) -> None:
     outcome = prove_module.branch_and_bound(brancher, Budget.starting_now(60), lambda points: None, Progress())
     assert outcome.closed
     signs = signs_by_node(brancher.tree, network)
+    boxes, hidden = bounds_by_node(brancher)
     count = 0
     for step in brancher.tree.steps:
         if isinstance(step, Leaves):
             for i, node in enumerate(step.node):
-                assert recomputed(root, step, i, signs[int(node)]) > 0.0
+                assert recomputed(root, step, i, signs[int(node)], boxes[int(node)], hidden[int(node)]) > 0.0
                 count += 1
     assert count == brancher.tree.n_leaves
 
@@ -197,11 +198,32 @@ def signs_by_node(tree: SearchTree, network) -> dict[int, dict[str, np.ndarray]]
     return signs
 
 
-def recomputed(root: Root, step: Leaves, i: int, signs: dict[str, np.ndarray]) -> float:
+def bounds_by_node(brancher: ReluSplit) -> tuple[dict[int, Interval], dict[int, dict[str, Interval]]]:
+    """For every node, its box and the bounds of its hidden values: those of its parent, or what was recorded of it."""
+    boxes, hidden = {0: brancher.root.box}, {0: brancher.roots().hidden}
+    for step in brancher.tree.steps:
+        if isinstance(step, ReluCut):
+            for node, pair in zip(step.node, step.children, strict=True):
+                for child in pair:
+                    boxes[int(child)], hidden[int(child)] = boxes[int(node)], hidden[int(node)]
+        elif isinstance(step, Clip):
+            for i, node in enumerate(step.node):
+                boxes[int(node)] = Interval(step.lower[i : i + 1], step.upper[i : i + 1])
+        elif isinstance(step, HiddenBounds):
+            for i, node in enumerate(step.node):
+                hidden[int(node)] = {v: Interval(*(b[i : i + 1] for b in both)) for v, both in step.bounds.items()}
+    return boxes, hidden
+
+
+def recomputed(
+    root: Root, step: Leaves, i: int, signs: dict[str, np.ndarray], box: Interval, hidden: dict[str, Interval]
+) -> float:
     """One backward walk with the leaf's own parameters."""
+    if not step.slopes:
+        return float("inf")  # closed by a clip that left nothing of its box
     planes, extra = {}, {}
     for node in root.network.nonlinear:
-        lower, upper = root.relaxed.intervals[node.inputs[0]]
+        lower, upper = (side.astype(np.float64) for side in hidden[node.inputs[0]])
         sign = signs[node.inputs[0]][None]
         interval = Interval(
             np.where(sign > 0, np.maximum(lower, 0), lower), np.where(sign < 0, np.minimum(upper, 0), upper)
@@ -211,7 +233,7 @@ def recomputed(root: Root, step: Leaves, i: int, signs: dict[str, np.ndarray]) -
         assert (multiplier[i] >= 0).all()
         extra[value] = -signs[value][None, None] * multiplier[i : i + 1]
     form = backward(root.network, root.rows(), planes, noise=root.relaxed.noise, extra=extra).form
-    return float(form.lower(root.box)[0, 0])
+    return float(form.lower(box)[0, 0])
 
 
 def test_clauses_multiply_out_lazily() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from certify.attack.candidate import Target
 from certify.attack.methods.pgd import Plan, descend
-from certify.problem import clauses
+from certify.network.graph import Network
+from certify.problem import Goal, Problem, clauses
 from certify.search.branch_and_bound import Bounded
 from certify.search.domain import Domains, concatenate
 from certify.search.input_split import InputSplit
@@ -29,11 +30,13 @@ DESCENTS = 32
 MOST_BOXES = 8192
 
 
-def falsify(brancher: InputSplit, targets: list[Target], seed: int, budget: Budget) -> Iterator[np.ndarray]:
+def falsify(problem: Problem, goals: list[Goal], network: Network, seed: int, budget: Budget) -> Iterator[np.ndarray]:
     """Points [k, n_inputs] that break the property on our graph, whenever there are some; one item per batch of boxes.
 
-    targets: the brancher's goals, in its order.
+    network: the problem's, in the array library to work in.
     """
+    brancher = InputSplit(problem, goals, network, 0)
+    targets = [Target(problem, goal, problem.network) for goal in goals]
     rng = np.random.default_rng(seed)
     roots = brancher.roots()
     pool = replace(roots, marks={"margin": np.full(len(roots), -np.inf)})
