@@ -37,7 +37,8 @@ SPECS = [
     ("digits_cnn", 4, 0.12, "unsat"),
     ("digits_cnn", 5, 0.15, "sat"),
     ("digits_cnn", 3, 0.1, "unsat"),
-    ("digits_cnn", 6, 0.12, "hard"),
+    ("digits_cnn", 6, 0.12, "unsat"),
+    ("digits_cnn", 6, 0.125, "hard"),
 ]
 
 

@@ -28,8 +28,10 @@ def print_verdict(verdict: Verdict, verbose: bool) -> None:
     typer.echo(MEANING[verdict.status])
     typer.echo(f"evidence: {verdict.reason}")
     if verdict.bound is not None:
-        meaning = "above 0 is safe" if verdict.bound > 0 else "0 is reached only if unsafe; not tight enough"
-        typer.echo(f"bound: margin >= {verdict.bound:.6g} ({meaning})")
+        proved = verdict.status is Status.UNSAT
+        meaning = "above 0 is safe" if proved else "0 is reached only if unsafe; not tight enough"
+        sign = ">" if proved and verdict.bound == 0.0 else ">="
+        typer.echo(f"bound: margin {sign} {verdict.bound:.6g} ({meaning})")
     if verdict.witness is not None:
         for name, values in verdict.witness.values().items():
             shown = ", ".join(f"{v:.9g}" for v in values[:MOST_VALUES])

@@ -28,9 +28,10 @@ class Bounded:
 
 
 class Brancher(Protocol):
-    """One way to divide the problem."""
+    """One way to divide the problem. clipped: whether parts were left out because they cannot break the property."""
 
     tree: SearchTree
+    clipped: bool
 
     def roots(self) -> Domains:
         """The domains to start from; together they cover everything that is to be refuted."""
@@ -125,7 +126,8 @@ def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progres
         best_closed = min(best_closed, float(bounded.domains.bound[bounded.closed].min(initial=np.inf)))
         abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min(initial=np.inf)))
     closed = progress.abandoned == 0
-    progress.bound = best_closed if closed else abandoned_bound
+    # Of parts that were clipped away no more is known than that their margin is positive.
+    progress.bound = abandoned_bound if not closed else min(best_closed, 0.0) if brancher.clipped else best_closed
     return Outcome(closed, True, progress.bound)
 
 

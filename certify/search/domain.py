@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from certify.arrays import Array
+from certify.arrays import Array, to_numpy
 from certify.bounds.interval import Interval
 
 T = TypeVar("T")
@@ -90,3 +90,17 @@ def _leaves(tree: Any) -> list[Array]:
     found: list[Array] = []
     _map(lambda arrays: found.append(arrays[0]), [tree])
     return found
+
+
+def narrow(interval: Interval, batch: int) -> Interval:
+    """Bounds in half the memory: [batch or 1, *shape] rounded outward to float32, [batch, *shape]."""
+    down, up = (to_numpy(side).astype(np.float32) for side in interval)
+    down = np.where(down > to_numpy(interval.lower), np.nextafter(down, np.float32(-np.inf)), down)
+    up = np.where(up < to_numpy(interval.upper), np.nextafter(up, np.float32(np.inf)), up)
+    shape = (batch, *down.shape[1:])
+    return Interval(np.broadcast_to(down, shape), np.broadcast_to(up, shape))
+
+
+def wide(interval: Interval) -> Interval:
+    """Back to float64."""
+    return Interval(interval.lower.astype(np.float64), interval.upper.astype(np.float64))

@@ -25,8 +25,8 @@ from certify.search.pick.input_gap import input_gap
 from certify.search.tree import Clip, InputCut, Leaves, SearchTree
 from certify.settings import Budget
 
-# Floats one batch may hold per value and row; keeps the arrays of a walk within the cache of one core.
-BATCH_FLOATS = 2**18
+# Floats one batch may hold in one array of a walk, so that the arrays stay near the cache of one core.
+BATCH_FLOATS = 2**20
 LARGEST_BATCH = 1024
 
 
@@ -47,6 +47,7 @@ class InputSplit:
         """network: the problem's network in the array library to work in."""
         self.problem, self.goals, self.network = problem, goals, network
         self.tree = SearchTree(np.arange(len(goals)), tree_bytes)
+        self.clipped = False
         width = max(len(goal.atoms) for goal in goals)
         self.atoms = np.full((len(goals), width), -1)
         for number, goal in enumerate(goals):
@@ -71,10 +72,8 @@ class InputSplit:
         rows = max([self.atoms.shape[1], *(int(np.prod(self.network.shapes[n])) for n in self.network.relaxed_inputs)])
         per_domain = max(sizes) * rows
         stored = 16 * sum(int(np.prod(self.network.shapes[n])) for n in self.network.relaxed_inputs)
-        size = max(1, min(LARGEST_BATCH, BATCH_FLOATS * 4 // max(1, per_domain)))
-        if limit is not None:
-            size = max(1, min(size, limit // max(1, 64 * stored)))
-        return max(size, 8) if per_domain < 2**22 else size
+        size = max(1, min(LARGEST_BATCH, BATCH_FLOATS // max(1, per_domain)))
+        return size if limit is None else max(1, min(size, limit // max(1, 64 * stored)))
 
     def bound(self, domains: Domains, budget: Budget) -> Bounded:
         """Fresh CROWN on every box, the inherited bounds helping; only rows still needed somewhere are bounded."""
@@ -178,6 +177,7 @@ class InputSplit:
     def _record_clip(self, domains: Domains, lower: np.ndarray, upper: np.ndarray, empty: np.ndarray) -> None:
         shrunk = ((lower > domains.lower) | (upper < domains.upper)).any(axis=1)
         if shrunk.any():
+            self.clipped = True
             self.tree.add(Clip(domains.node[shrunk], lower[shrunk], upper[shrunk]))
         if empty.any():
             self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))

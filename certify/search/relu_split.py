@@ -8,7 +8,7 @@ multipliers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,11 +25,12 @@ from certify.network.graph import INPUT
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, clauses
 from certify.search.branch_and_bound import Bounded
-from certify.search.domain import Domains, concatenate
+from certify.search.domain import Domains, concatenate, narrow, wide
 from certify.search.hidden_forms import hidden_forms
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.relu_gap import Ranking, relu_gap
-from certify.search.refine import refine
+from certify.search.refine import Worth, first_bound, mark, refine
+from certify.search.stage import Part, Stage
 from certify.search.tree import Clip, HiddenBounds, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 
@@ -43,59 +44,13 @@ CANDIDATES = 16
 LOOK_FLOATS = 2**11
 # Complete clipping sorts as many numbers per domain as all hidden forms have; above this it costs more than it saves.
 CLIP_FLOATS = 2**15
-# Hidden values are bounded anew after so many splits, where at least so many more lie ahead at the pace so far.
+# Domains whose hidden values are bounded anew in one go; each brings dozens of rows.
 REFINED_AT_ONCE = 16
-# A refinement costs about as much as thirty splits. It goes on while it gains this many levels, and is else tried on
-# a few domains every so many batches.
-LEAST_GAIN = 2.0
-PROBES = 8
-PATIENCE = 40
-LEVELS_BETWEEN = 3
-LEVELS_AHEAD = 2
 MOST_CLAUSES = 20_000
 
 
 class TooManyClausesError(Exception):
     """The formula has more conjunctions than can be searched one by one."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A batch after one ascent: its domains with new bounds, which are closed, and what the bounds were made from."""
-
-    domains: Domains
-    closed: np.ndarray
-    relaxed: Relaxed
-    found: Optimised
-    ranking: Ranking
-
-    def weights(self, node: str) -> np.ndarray:
-        """The rows' coefficients at a node's output, [batch, rows, elements]; zero where no walk came by."""
-        rows = self.domains.margins.shape[1]
-        if node not in self.found.weights:
-            return np.zeros((1, rows, int(np.prod(self.relaxed.network.shapes[node]))))
-        return to_numpy(self.found.weights[node]).reshape(len(self.domains), rows, -1)
-
-
-@dataclass
-class Part:
-    """Some domains of a stage, `rows` [k], and their places in the batch that is being bounded, `places` [k]."""
-
-    stage: Stage
-    rows: np.ndarray
-    places: np.ndarray
-
-    def take(self, mask: np.ndarray) -> Part:
-        """Remove those of the stage's domains in the mask [stage's batch], and return them as a part of their own."""
-        gone = mask[self.rows]
-        taken = Part(self.stage, self.rows[gone], self.places[gone])
-        self.rows, self.places = self.rows[~gone], self.places[~gone]
-        return taken
-
-    @property
-    def domains(self) -> Domains:
-        """The part's domains."""
-        return self.stage.domains.select(self.rows)
 
 
 class Detail(NamedTuple):
@@ -122,8 +77,8 @@ class ReluSplit:
             self.clauses[number, : len(clause)] = clause
         self.margins = margins
         self.tree = SearchTree(np.arange(len(found)), tree_bytes)
-        # Levels of splits that a refinement is worth here, as far as it is known, and batches until it is tried again.
-        self.gain, self.patience = 0.0, 0
+        self.worth = Worth()
+        self.clipped = False
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
         self.forms = hidden_forms(root, self.values)
         self.looks = bool(self.forms) and CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
@@ -134,7 +89,7 @@ class ReluSplit:
         count = len(self.clauses)
         signs = {v: np.zeros((count, *self.network.shapes[v]), dtype=np.int8) for v in self.values}
         margins = np.where(self.clauses < 0, -1.0, np.append(self.margins, 0.0)[self.clauses])
-        return Domains(
+        domains = Domains(
             np.repeat(self.goal.lower[None], count, axis=0),
             np.repeat(self.goal.upper[None], count, axis=0),
             np.arange(count),
@@ -142,10 +97,10 @@ class ReluSplit:
             np.zeros(count, dtype=int),
             margins,
             margins.max(axis=1),
-            hidden={v: _narrow(self.root.intervals[v], count) for v in self.values},
+            hidden={v: narrow(self.root.intervals[v], count) for v in self.values},
             signs=signs,
-            marks={"depth": np.zeros(count, dtype=int), "bound": np.full(count, -np.inf)},
         )
+        return mark(domains, domains.depth)
 
     def batch_size(self, limit: int | None) -> int:
         """As many as keep one walk's arrays moderate."""
@@ -164,11 +119,11 @@ class ReluSplit:
         """
         every = np.arange(len(domains))
         parts = [Part(self._ascend(domains, ASCENT, budget), every, every)]
-        tired = self._tired(parts[0].stage)
+        tired = ~parts[0].stage.closed & self.worth.wanted(parts[0].stage.domains)
         if tired.any() and not budget.expired():
             part = parts[0].take(tired)
-            parts.append(self._restart(part, self._refined(part), ASCENT, budget))
-            self._learn(part, parts[-1])
+            parts.append(self._restart(part, self._refined(part, budget), ASCENT, budget))
+            self.worth.learn(part.domains, parts[-1].domains)
         for part in list(parts):
             idle = ~part.stage.closed & ~(part.stage.ranking.score[:, 0] > 0.0)
             if idle[part.rows].any() and not budget.expired():
@@ -194,9 +149,8 @@ class ReluSplit:
             if value not in multipliers:
                 multipliers[value] = np.zeros((len(domains), self.width, *self.network.shapes[value]), np.float32)
         bound = np.fmax(domains.bound, margins.max(axis=1))
-        # The pace of the splits is measured from the first bound under new hidden bounds.
-        marks = domains.marks | {"bound": np.where(np.isneginf(domains.marks["bound"]), bound, domains.marks["bound"])}
-        domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers, marks=marks)
+        domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers)
+        domains = first_bound(domains)
         ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
         return Stage(domains, closed, relaxed, found, ranking)
 
@@ -226,59 +180,19 @@ class ReluSplit:
         multipliers = {value: to_numpy(m)[index] for value, m in found.multipliers.items()}
         self.tree.add(Leaves(domains.node[index], margins[index], slopes, multipliers))
 
-    def _tired(self, stage: Stage) -> np.ndarray:
-        """Open domains whose hidden values are to be bounded again before they are split further: [batch] mask.
-
-        Those that were split a few times since the last time, with more to come at the pace so far. Few at first, and
-        only now and then where it gained less than the splits that its time could have paid.
-        """
-        domains = stage.domains
-        levels = domains.depth - domains.marks["depth"]
-        ahead = -domains.bound > LEVELS_AHEAD * _pace(domains)
-        tired = ~stage.closed & (levels >= LEVELS_BETWEEN) & (ahead | (levels >= 2 * LEVELS_BETWEEN))
-        if self.gain < LEAST_GAIN:
-            self.patience -= 1
-            if self.patience > 0:
-                return np.zeros(len(domains), dtype=bool)
-            tired[np.flatnonzero(tired)[PROBES:]] = False
-        return tired
-
-    def _learn(self, before: Part, after: Part) -> None:
-        """Remember by how many levels of splits the refinement brought these domains forward."""
-        old = before.domains
-        new = after.stage.domains
-        levels = (np.minimum(new.bound, 0.0) - old.bound) / np.maximum(_pace(old), 1e-300)
-        done = np.where(after.stage.closed, np.maximum(levels, LEAST_GAIN), levels)
-        found = float(np.minimum(done, 8.0).mean())
-        self.gain = found if self.patience <= 0 else 0.5 * (self.gain + found)
-        self.patience = PATIENCE
-
-    def _refined(self, part: Part) -> Domains:
+    def _refined(self, part: Part, budget: Budget) -> Domains:
         """The part's domains with tighter hidden bounds, and marked so."""
-        stage, domains = part.stage, part.domains
-        urgency = self._urgency(stage, part.rows)
+        domains, urgency = part.domains, part.urgency()
         found = []
         for first in range(0, len(domains), REFINED_AT_ONCE):
             some = np.arange(first, min(len(domains), first + REFINED_AT_ONCE))
             chosen = domains.select(some)
-            hidden = refine(self._relaxed(chosen), self._splits(chosen), {v: u[some] for v, u in urgency.items()})
-            bounds = {v: _narrow(hidden[v], len(some)) for v in self.values}
-            self.tree.add(HiddenBounds(chosen.node, bounds))
-            found.append(replace(chosen, hidden=bounds))
-        marks = {"depth": domains.depth, "bound": np.full(len(domains), -np.inf)}
-        return replace(concatenate(found), marks=marks)
-
-    def _urgency(self, stage: Stage, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """By ReLU input, how much each domain's rows feel each element's relaxation, [k, elements]."""
-        found = {}
-        for node in self.network.nonlinear:
-            if isinstance(node.op, Relu):
-                gap = to_numpy(stage.relaxed.relaxations[node.name].gap()).reshape(len(stage.domains), -1)
-                weight = stage.weights(node.name)
-                weight = np.broadcast_to(weight, (len(gap), *weight.shape[1:]))
-                felt = np.where(weight < 0.0, -weight, 0.3 * weight).sum(axis=1) * gap
-                found[node.inputs[0]] = felt[rows]
-        return found
+            if not budget.expired():
+                hidden = refine(self._relaxed(chosen), self._splits(chosen), {v: u[some] for v, u in urgency.items()})
+                chosen = replace(chosen, hidden={v: narrow(hidden[v], len(some)) for v in self.values})
+                self.tree.add(HiddenBounds(chosen.node, chosen.hidden))
+            found.append(chosen)
+        return mark(concatenate(found), domains.depth)
 
     def _finished(self, part: Part, budget: Budget) -> Bounded:
         """A part's domains clipped, with the split of each that is still open."""
@@ -305,7 +219,7 @@ class ReluSplit:
 
     def _look_ahead(self, stage: Stage, rows: np.ndarray) -> np.ndarray:
         """Scores [k, candidates] of the ranked splits, by the row that is nearest to closing each domain."""
-        best = stage.domains.margins[rows].argmax(axis=1)
+        best = self._nearest(stage.domains.select(rows))
         form = LinearForm(*map(to_numpy, stage.found.form))
         box = Interval(stage.domains.lower, stage.domains.upper)
         nodes = [node.name for node in self.network.nonlinear if isinstance(node.op, Relu)]
@@ -318,6 +232,10 @@ class ReluSplit:
         row = Row(form.coefficient[at, best], form.lower(box)[rows, best], weights, planes, rows, best)
         part = Interval(box.lower[rows], box.upper[rows])
         return look_ahead(self.network, self.forms, row, part, stage.ranking.number[rows], stage.ranking.element[rows])
+
+    def _nearest(self, domains: Domains) -> np.ndarray:
+        """The row of each domain's conjunction that is nearest to being refuted, [batch]."""
+        return np.where(self.clauses[domains.task] >= 0, domains.margins, -np.inf).argmax(axis=1)
 
     def _clipped(
         self, stage: Stage, rows: np.ndarray, still: np.ndarray, domains: Domains
@@ -336,7 +254,7 @@ class ReluSplit:
         lower, upper = (
             np.where(empty[:, None], old, new) for old, new in ((domains.lower, lower), (domains.upper, upper))
         )
-        best = domains.margins[still].argmax(axis=1)
+        best = self._nearest(domains.select(still))
         a, c = coefficient[at, best], (offset - error)[at, best]
         box = Interval(lower[still], upper[still])
         hidden = {v: Interval(*(b.copy() for b in domains.hidden[v])) for v in self.values}
@@ -344,12 +262,13 @@ class ReluSplit:
             elements = np.flatnonzero(form.place >= 0)
             low = clip_forms(*form.side(elements, False), a, c, box.center, box.radius)
             high = -clip_forms(*form.side(elements, True), a, c, box.center, box.radius)
-            known = form.on(box, _wide(Interval(*(b[still] for b in hidden[value]))))
+            known = form.on(box, wide(Interval(*(b[still] for b in hidden[value]))))
             bounds = [b.reshape(len(still), -1).copy() for b in known]
             low, high = np.maximum(bounds[0][:, elements], low), np.minimum(bounds[1][:, elements], high)
             bounds[0][:, elements], bounds[1][:, elements] = np.minimum(low, high), np.maximum(low, high)
-            tight = _narrow(Interval(*(b.reshape(known.lower.shape) for b in bounds)), len(still))
+            tight = narrow(Interval(*(b.reshape(known.lower.shape) for b in bounds)), len(still))
             hidden[value].lower[still], hidden[value].upper[still] = tight
+        self.clipped = True
         self.tree.add(Clip(domains.node[still], lower[still], upper[still]))
         self.tree.add(HiddenBounds(domains.node[still], {v: Interval(*(b[still] for b in hidden[v])) for v in hidden}))
         self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
@@ -379,7 +298,7 @@ class ReluSplit:
         relaxed = Relaxed(self.network, box, noise=self.root.noise)
         for name, interval in self.root.intervals.items():
             if name in domains.hidden:
-                interval = Interval(*map(library.put, _wide(domains.hidden[name])))
+                interval = Interval(*map(library.put, wide(domains.hidden[name])))
             relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
         for node in self.network.nonlinear:
             relaxed.relax(node, node.nonlinear_op.relax(*(relaxed.intervals[name] for name in node.inputs)))
@@ -422,26 +341,6 @@ class ReluSplit:
         return replace(twice, signs=signs, depth=twice.depth + 1)
 
 
-def _pace(domains: Domains) -> np.ndarray:
-    """How much a level of splits has moved each bound since the hidden values were last bounded, [batch]."""
-    levels = domains.depth - domains.marks["depth"]
-    return (domains.bound - domains.marks["bound"]) / np.maximum(levels, 1)
-
-
-def _narrow(interval: Interval, batch: int) -> Interval:
-    """Stored in half the memory: [batch or 1, *shape] rounded outward to float32, [batch, *shape]."""
-    down, up = (to_numpy(side).astype(np.float32) for side in interval)
-    down = np.where(down > to_numpy(interval.lower), np.nextafter(down, np.float32(-np.inf)), down)
-    up = np.where(up < to_numpy(interval.upper), np.nextafter(up, np.float32(np.inf)), up)
-    shape = (batch, *down.shape[1:])
-    return Interval(np.broadcast_to(down, shape), np.broadcast_to(up, shape))
-
-
-def _wide(interval: Interval) -> Interval:
-    """Back to float64."""
-    return Interval(interval.lower.astype(np.float64), interval.upper.astype(np.float64))
-
-
 def _with_signs(interval: Interval, signs: np.ndarray | None, batch: int) -> Interval:
     """Bounds [1, *shape] repeated over the batch and cut at zero where a sign is fixed."""
     xp = namespace(interval.lower)
@@ -451,6 +350,7 @@ def _with_signs(interval: Interval, signs: np.ndarray | None, batch: int) -> Int
         return Interval(lower, upper)
     sign: Array = signs if xp is np else xp.asarray(signs, device=lower.device)
     zero = xp.zeros_like(lower)
-    return Interval(
-        xp.where((sign > 0) & (lower < 0.0), zero, lower), xp.where((sign < 0) & (upper > 0.0), zero, upper)
-    )
+    low = xp.where((sign > 0) & (lower < 0.0), zero, lower)
+    high = xp.where((sign < 0) & (upper > 0.0), zero, upper)
+    # Where the sign contradicts the bounds nothing is left, and zero is as good as any value.
+    return Interval(xp.where((sign < 0) & (low > high), zero, low), xp.where((sign > 0) & (low > high), zero, high))

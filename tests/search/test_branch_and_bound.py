@@ -24,6 +24,8 @@ def interval_domains(lower: list[float], upper: list[float], bound: float = -np.
 class Halving:
     """Refute x^2 + offset <= 0 on [-1, 1] by interval arithmetic on halves; can be told to misbehave."""
 
+    clipped = False
+
     def __init__(self, offset: float = 0.1, fail: type[Exception] | None = None, most: int = 8) -> None:
         self.offset, self.fail, self.most = offset, fail, most
         self.tree = SearchTree(np.zeros(1, int), 10**6)
