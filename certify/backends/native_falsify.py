@@ -44,6 +44,9 @@ def falsify(problem: Problem, goals: list[Goal], network: Network, seed: int, bu
         order = np.argsort(pool.marks["margin"], kind="stable")
         bounded = brancher.bound(pool.select(order[:BATCH]), budget)
         pool = pool.select(order[BATCH:MOST_BOXES])
+        if bounded.closed.all():
+            yield np.zeros((0, network.n_inputs))
+            continue
         domains = bounded.domains
         found, reached = [], np.full(len(domains), np.inf)
         points, owner = _samples(bounded, rng)
@@ -55,9 +58,7 @@ def falsify(problem: Problem, goals: list[Goal], network: Network, seed: int, bu
                 best = mine[np.argsort(margin)[:DESCENTS]]
                 found.append(points[mine[margin <= 0.0]])
                 found.extend(_descents(target, points[best], domains.select(owner[best]), budget))
-        yield np.concatenate(found) if found else points[:0]
-        if bounded.closed.all():
-            continue
+        yield np.concatenate(found)
         bounded.domains = replace(domains, marks={"margin": reached})
         pool = concatenate([pool, brancher.cut(bounded)[0]])
 

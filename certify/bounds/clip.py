@@ -61,6 +61,29 @@ def clip_forms(
     return found
 
 
+def joint_bound(a: np.ndarray, c: np.ndarray, has: np.ndarray, center: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """A lower bound, [boxes], that is positive only where no point of the box makes all  a_k . x + c_k <= 0  at once.
+
+    a: [boxes, rows, n]; c: [boxes, rows], any error of them taken off; has: [boxes, rows] mask of rows that exist. By
+    weak duality the minimum of any combination of rows with weights >= 0 will do: the best row first, the others added
+    one after the other, each by as much as helps most. Weights sum to one, so that a positive bound keeps its unit.
+    """
+    every = np.arange(len(a))
+    low = np.where(has, (a * center[:, None] - abs(a) * radius[:, None]).sum(axis=2) + c, -np.inf)
+    first = low.argmax(axis=1)
+    g, b, weight = a[every, first], c[every, first], np.ones(len(a))
+    reach = abs(center) + radius
+    size = (abs(a) * reach[:, None]).sum(axis=2) + abs(c)
+    total = size[every, first]
+    for k in range(a.shape[1]):
+        t = best_multiplier(g, a[:, k], c[:, k], center, radius)
+        t = np.where(has[:, k] & (first != k) & np.isfinite(t), t, 0.0)
+        g, b = g + t[:, None] * a[:, k], b + t * c[:, k]
+        weight, total = weight + t, total + t * size[:, k]
+    bound = (g * center - abs(g) * radius).sum(axis=1) + b
+    return (bound - gamma(a, a.shape[2] + 2 * a.shape[1]) * total) / weight
+
+
 def best_multiplier(g: np.ndarray, a: np.ndarray, c: np.ndarray, center: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """The t >= 0 that maximises  min over the box of (g + t a) . x + t c;  inf where that grows for ever. [pairs]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import Rows, Walk, backward
-from certify.bounds.clip import clip_box
+from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -92,6 +92,7 @@ class InputSplit:
         found[:, needed] = to_numpy(walk.form.lower(box))
         margins = np.fmax(domains.margins, found)
         bound = self._formula_bounds(domains.task, margins)
+        bound = np.fmax(bound, self._joint(domains, walk.form, needed, bound))
         closed = bound > 0.0
         hidden = {
             name: _merge(domains.hidden.get(name), Interval(*map(to_numpy, interval)), kept.get(name))
@@ -101,6 +102,22 @@ class InputSplit:
         self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
         points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
         return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
+
+    def _joint(self, domains: Domains, form: LinearForm, needed: np.ndarray, bound: np.ndarray) -> np.ndarray:
+        """What the rows that every unsafe point satisfies say together, [batch]; -inf where they are fewer than two."""
+        found = np.full(len(domains), -np.inf)
+        coefficient, offset, error = map(to_numpy, form)
+        place = {row: i for i, row in enumerate(needed.tolist())}
+        for number in sorted(set(domains.task.tolist())):
+            required = [place[r] for r in self.goals[number].required.tolist() if r in place]
+            mine = np.flatnonzero((domains.task == number) & ~(bound > 0.0))
+            if len(required) < 2 or not len(mine):
+                continue
+            source = (mine if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int))[:, None]
+            a, c = coefficient[source, required], (offset - error)[source, required]
+            center, radius = ((domains.upper + s * domains.lower)[mine] / 2.0 for s in (1.0, -1.0))
+            found[mine] = joint_bound(a, c, np.ones(c.shape, dtype=bool), center, radius)
+        return found
 
     def _shrink(self, domains: Domains) -> tuple[Network, dict[str, np.ndarray]]:
         """The network without neurons that are known dead on every box of the batch."""

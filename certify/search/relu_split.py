@@ -16,7 +16,7 @@ import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows
-from certify.bounds.clip import clip_box, clip_forms
+from certify.bounds.clip import clip_box, clip_forms, joint_bound
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -139,7 +139,10 @@ class ReluSplit:
         """One ascent; closed domains are recorded as leaves."""
         relaxed, found = self._bounds(domains, ascent, budget)
         margins = np.fmax(domains.margins, to_numpy(found.lower))
-        closed = to_numpy(found.settled).copy()
+        bound = np.fmax(domains.bound, margins.max(axis=1))
+        if self.width > 1:
+            bound = np.fmax(bound, self._joint(domains, found))
+        closed = bound > 0.0
         if record:
             self._record_leaves(domains, closed, margins, found)
         keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
@@ -148,11 +151,16 @@ class ReluSplit:
         for value in self.values:
             if value not in multipliers:
                 multipliers[value] = np.zeros((len(domains), self.width, *self.network.shapes[value]), np.float32)
-        bound = np.fmax(domains.bound, margins.max(axis=1))
         domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers)
         domains = first_bound(domains)
         ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
         return Stage(domains, closed, relaxed, found, ranking)
+
+    def _joint(self, domains: Domains, found: Optimised) -> np.ndarray:
+        """What the rows of each conjunction say together, [batch]."""
+        form = [np.broadcast_to(part, (len(domains), *part.shape[1:])) for part in map(to_numpy, found.form)]
+        center, radius = ((domains.upper + sign * domains.lower) / 2.0 for sign in (1.0, -1.0))
+        return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, center, radius)
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
         relaxed, splits = self._relaxed(domains), self._splits(domains)
