@@ -31,8 +31,11 @@ class LinearForm(NamedTuple):
         return _per_box(self.coefficient, box.center) - _per_box(abs(self.coefficient), spread) + offset
 
     def minimiser(self, box: Interval) -> Array:
-        """A point of each box where it is attained, [batch, spec, n_inputs]."""
-        return namespace(box.lower).where(self.coefficient >= 0.0, box.lower[:, None, :], box.upper[:, None, :])
+        """A point of each box, up to rounding, where it is attained, [batch, spec, n_inputs]."""
+        point = namespace(box.lower).copysign(box.radius[:, None, :], self.coefficient)
+        point *= -1.0
+        point += box.center[:, None, :]
+        return point
 
 
 def _per_box(coefficient: Array, x: Array) -> Array:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from certify.arrays import Array, Library, to_numpy
-from certify.bounds.backward import Rows
-from certify.bounds.intermediate import Relaxed, crown_rows, intermediate_bounds
-from certify.bounds.interval import Interval
-from certify.bounds.linear_form import LinearForm
-from certify.bounds.methods.alpha_crown import ASCENT, tighten
-from certify.bounds.optimise import optimise
+from certify.arrays import Library
 from certify.errors import NumericalError
-from certify.network.graph import INPUT, Network
-from certify.network.passes.drop_dead_neurons import drop_dead_neurons
+from certify.network.graph import Network
 from certify.ops.relu import Relu
-from certify.problem import Goal, Problem, worst_margin
+from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
-from certify.search.relu_split import ReluSplit, TooManyClausesError
-from certify.search.tree import Leaves, SearchTree
+from certify.search.tree import SearchTree
 from certify.settings import Budget
+
+if TYPE_CHECKING:
+    from certify.search.relu_split import ReluSplit
+    from certify.search.root import Root
 
 # Up to this many varying inputs, halving boxes beats fixing signs.
 FEW_INPUTS = 20
-# Share of the time that may go into the root's bounds.
-ROOT_SHARE = 0.4
 # Memory that the record of each search tree may take, also as a share of the limit given.
 TREE_BYTES = 2**28
 TREE_SHARE = 0.125
@@ -68,7 +63,10 @@ class Prover:
         self.network = problem.network.on(library)
         goals = list(problem.goals())
         self.few = [goal for goal in goals if splits_inputs(self.network, goal)]
-        self.roots = [Root(problem, g, self.network, budget) for g in goals if not splits_inputs(self.network, g)]
+        others = [goal for goal in goals if not splits_inputs(self.network, goal)]
+        if others:
+            from certify.search.root import Root
+        self.roots = [Root(problem, goal, self.network, budget) for goal in others]
         self.proof = Proof()
         self.tree_bytes = int(min(TREE_BYTES, TREE_SHARE * budget.memory)) if budget.memory else TREE_BYTES
 
@@ -132,6 +130,8 @@ class Prover:
             self.progress.abandoned += root.broken
             self.proof.add(Outcome(False, root.broken, root.bound))
             return
+        from certify.search.relu_split import ReluSplit, TooManyClausesError
+
         try:
             brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
         except TooManyClausesError:
@@ -150,74 +150,3 @@ def splits_inputs(network: Network, goal: Goal) -> bool:
     """Whether to branch on inputs rather than on rectifiers."""
     varying = int((goal.upper > goal.lower).sum())
     return varying <= FEW_INPUTS or not any(isinstance(node.op, Relu) for node in network.nonlinear)
-
-
-class Root:
-    """The bounds of one goal before any split, made tighter stage by stage."""
-
-    def __init__(self, problem: Problem, goal: Goal, network: Network, budget: Budget) -> None:
-        """network: in the array library to work in."""
-        self.problem, self.goal, self.network = problem, goal, network
-        put = network.library.put
-        self.box = Interval(put(goal.lower[None]), put(goal.upper[None]))
-        self.margins = np.full(len(goal.atoms), -np.inf)
-        self.points = np.empty((0, network.n_inputs))
-        self.relaxed = Relaxed(network, self.box)
-        self.slopes: dict[str, tuple[Array, ...]] = {}
-        self.broken = False
-        self.budget = budget.share(ROOT_SHARE)
-
-    @property
-    def bound(self) -> float:
-        """Lower bound of the goal's margin."""
-        return float(worst_margin(self.goal.formula, self.margins[None])[0])
-
-    def rows(self) -> Rows:
-        """The margin rows of all atoms."""
-        put = self.network.library.put
-        outputs, inputs, offset = self.problem.margin_rows(self.goal.atoms)
-        coefficients = {self.network.output: put(outputs[None])}
-        if inputs is not None:
-            coefficients[INPUT] = put(inputs[None])
-        return Rows(coefficients, put(offset[None]))
-
-    def crown(self) -> None:
-        """Plain CROWN."""
-        self.relaxed = intermediate_bounds(self.network, self.box)
-        lower, form = crown_rows(self.relaxed, self.rows())
-        self._take(lower, form)
-
-    def alpha_rows(self) -> None:
-        """Optimised slopes for the margin rows alone."""
-        self._optimise_rows()
-
-    def alpha_everywhere(self) -> None:
-        """Optimised slopes for every inexact hidden value too, layer by layer."""
-        self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired)
-        self._optimise_rows()
-
-    def _optimise_rows(self) -> None:
-        found = optimise(self.relaxed, self.rows(), ASCENT, expired=self.budget.expired)
-        self.slopes = found.slopes
-        self._take(found.lower, found.form)
-
-    def _take(self, lower: Array, form: LinearForm) -> None:
-        self.margins = np.fmax(self.margins, to_numpy(lower)[0])
-        self.points = to_numpy(form.minimiser(self.box))[0][~(self.margins > 0.0)]
-
-    def reduced(self) -> Relaxed:
-        """The bounds, on the network without the rectifiers that are dead on the whole box."""
-        alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
-        network, kept = drop_dead_neurons(self.network, alive)
-        known = {
-            name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
-            for name, i in self.relaxed.intervals.items()
-        }
-        return intermediate_bounds(network, self.box, known=known, bound_rows=None)
-
-    def as_tree(self) -> SearchTree:
-        """The one closed leaf of a goal that needs no search."""
-        tree = SearchTree(np.zeros(1, dtype=int), 2**30)
-        slopes = {name: tuple(to_numpy(s) for s in parts) for name, parts in self.slopes.items()}
-        tree.add(Leaves(np.zeros(1, dtype=int), self.margins[None], slopes, {}))
-        return tree

@@ -133,12 +133,20 @@ class Case:
                 found[b, r] = program.least(parts, self.rows.offset[min(b, len(self.rows.offset) - 1), r])
         return found
 
-    def lower(self, ascent: Ascent, started: bool) -> np.ndarray:
-        """What the ascent finds, from the random start or from its own."""
+    def lower(self, ascent: Ascent, started: bool, settles: bool = False) -> np.ndarray:
+        """What the ascent finds, from the random start or from its own; it may stop where a row is positive."""
         slopes, multipliers = (self.slopes, self.multipliers) if started else (None, None)
-        return optimise(
-            self.relaxed, self.rows, ascent, slopes=slopes, splits=self.splits, multipliers=multipliers
-        ).lower
+        settle = (lambda lower: (lower > 0.0).any(axis=1)) if settles else None
+        found = optimise(
+            self.relaxed,
+            self.rows,
+            ascent,
+            slopes=slopes,
+            splits=self.splits,
+            multipliers=multipliers,
+            settle=settle,
+        )
+        return found.lower
 
 
 def rectifiers(rng: Rng, n_inputs: int, widths: list[int], n_outputs: int = 2) -> Network:
@@ -229,9 +237,10 @@ def test_no_ascent_exceeds_the_linear_program() -> None:
     for seed, case in enumerate(random_cases(170)):
         optima = case.optima()
         solved, infeasible = solved + optima.size, infeasible + np.isinf(optima).sum()
-        rate = (0.05, 0.3, 3.0)[seed % 3]
-        for ascent, started in ((Ascent(0), True), (Ascent(6, rate, rate), True), (Ascent(6, rate, rate), False)):
-            assert excess(case.lower(ascent, started), optima) <= TOLERANCE, (seed, ascent, started)
+        ascent = Ascent(6, *[(0.05, 0.3, 3.0)[seed % 3]] * 2)
+        assert excess(case.lower(Ascent(0), started=True), optima) <= TOLERANCE, seed
+        assert excess(case.lower(ascent, started=True), optima) <= TOLERANCE, seed
+        assert excess(case.lower(ascent, started=False, settles=True), optima) <= TOLERANCE, seed
     assert solved >= 1000
     assert 20 <= infeasible <= solved / 2
 
@@ -248,21 +257,21 @@ def test_a_long_ascent_comes_close_to_the_linear_program() -> None:
         feasible = np.isfinite(optima) & (optima - plain > 1e-3)
         shares.append(((optima - lower) / (optima - plain))[feasible])
     left = np.concatenate(shares)
-    print(len(left), left.mean(), np.quantile(left, [0.5, 0.9, 0.95, 0.99]), left.max())
     assert len(left) >= 100
-    assert left.mean() <= 0.02
-    assert np.quantile(left, 0.95) <= 0.05
+    assert left.mean() <= 0.01
+    assert np.quantile(left, 0.95) <= 0.03
+
+
+def flipped_walk(*args: object, extra: Mapping[str, Array], **settings: object) -> Walk:
+    """A wrong kernel: the multipliers' terms have the opposite sign."""
+    return backward(*args, extra={name: -part for name, part in extra.items()}, **settings)
 
 
 def test_the_oracle_sees_a_multiplier_with_the_wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """A walk that adds the splits' terms instead of subtracting them bounds the other half."""
-
-    def flipped(*args: object, extra: Mapping[str, Array], **settings: object) -> Walk:
-        return backward(*args, extra={name: -part for name, part in extra.items()}, **settings)
-
-    monkeypatch.setattr(ascending, "backward", flipped)
-    assert max(excess(case.lower(Ascent(0), True), case.optima()) for case in random_cases(10)) > 0.01
-    assert max(excess(case.lower(Ascent(6), False), case.optima()) for case in random_cases(10)) > 0.01
+    monkeypatch.setattr(ascending, "backward", flipped_walk)
+    assert max(excess(case.lower(Ascent(0), started=True), case.optima()) for case in random_cases(10)) > 0.01
+    assert max(excess(case.lower(Ascent(6), started=False), case.optima()) for case in random_cases(10)) > 0.01
 
 
 @pytest.mark.parametrize("key", ["alpha", "beta"])
@@ -276,7 +285,7 @@ def test_the_oracle_sees_parameters_that_leave_their_range(key: str, monkeypatch
         climb.values = {**climb.values, **free}
 
     monkeypatch.setattr(ascending._Climb, "project", loose)
-    assert max(excess(case.lower(Ascent(6), False), case.optima()) for case in random_cases(10)) > 0.01
+    assert max(excess(case.lower(Ascent(6), started=False), case.optima()) for case in random_cases(10)) > 0.01
 
 
 ClipForms = Callable[..., np.ndarray]
@@ -319,7 +328,6 @@ def clipping_errors(kernel: ClipForms, seeds: int) -> tuple[float, float, int, i
 def test_clipped_forms_are_the_linear_program() -> None:
     """Exact wherever the constraint matters, and never above."""
     over, under, solved, matters = clipping_errors(clip_forms, 30)
-    print(over, under, solved, matters)
     assert over <= 1e-9
     assert under <= 1e-9
     assert solved >= 900
@@ -395,7 +403,7 @@ def refined(network: Network, rng: Rng, batch: int) -> tuple[Relaxed, dict[str, 
     splits = signs_of_points(network, box, rng)
     relaxed = cut_at_signs(intermediate_bounds(network, box), splits)
     urgency = {
-        name: rng.exponential(size=(batch, *network.shapes[name])) * (rng.uniform() < 0.9)
+        name: rng.exponential(size=(batch, int(np.prod(network.shapes[name])))) * (rng.uniform() < 0.9)
         for name in network.relaxed_inputs
     }
     return relaxed, splits, refine(relaxed, splits, urgency)
@@ -409,20 +417,21 @@ def escapes(seeds: int) -> tuple[float, int, int]:
     worst, compared, tightened = 0.0, 0, 0
     for seed in range(seeds):
         rng = np.random.default_rng(2000 + seed)
-        network = random_network(rng, int(rng.integers(2, 4)))
+        kind = sorted(PLANAR_KINDS)[seed // 2 % len(PLANAR_KINDS)]
+        network = simplify(PLANAR_KINDS[kind](rng)) if seed % 2 else random_network(rng, int(rng.integers(2, 4)))
         relaxed, splits, intervals = refined(network, rng, 3)
         points = points_in(relaxed.box, rng, 300)
         found = {
             name: value.reshape(*points.shape[:2], -1)
             for name, value in values(network, points.reshape(-1, network.n_inputs)).items()
         }
-        holds = np.all([(s.sign[:, None] * found[v] >= 0.0).all(axis=2) for v, s in splits.items()], axis=0)
-        for name, (lower, upper) in intervals.items():
+        holds = np.all([(s.sign.reshape(3, 1, -1) * found[v] >= 0.0).all(axis=2) for v, s in splits.items()], axis=0)
+        for name, interval in intervals.items():
+            (lower, upper), known = ([s.reshape(3, -1) for s in i] for i in (interval, relaxed.intervals[name]))
             outside = np.maximum(lower[:, None] - found[name], found[name] - upper[:, None]) / (1.0 + abs(found[name]))
             worst = max(worst, float(outside[holds].max(initial=0.0)))
             compared += int(holds.sum()) * outside.shape[2]
-            known = relaxed.intervals[name]
-            tightened += int(((lower > known.lower + 1e-6) | (upper < known.upper - 1e-6)).sum())
+            tightened += int(((lower > known[0] + 1e-6) | (upper < known[1] - 1e-6)).sum())
     return worst, compared, tightened
 
 
@@ -433,7 +442,6 @@ def test_refined_intervals_contain_what_points_with_these_signs_reach(
     """Also where only some elements, other ones in each box, are bounded anew."""
     monkeypatch.setattr(refining, "MOST_ELEMENTS", most)
     worst, compared, tightened = escapes(30)
-    print(worst, compared, tightened)
     assert worst <= 1e-9
     assert compared >= 10_000
     assert tightened >= 30
@@ -494,18 +502,13 @@ def exact_escapes(seeds: int) -> tuple[float, int]:
 def test_refined_intervals_contain_the_exact_range() -> None:
     """Under the signs, of the element that was tightened most, by enumeration of the activation patterns."""
     worst, count = exact_escapes(40)
-    print(worst, count)
     assert worst <= TOLERANCE
     assert count >= 30
 
 
 def test_both_oracles_of_refinement_see_signs_that_are_flipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refinement under the opposite signs loses reachable values."""
-
-    def flipped(*args: object, extra: Mapping[str, Array], **settings: object) -> Walk:
-        return backward(*args, extra={name: -part for name, part in extra.items()}, **settings)
-
-    monkeypatch.setattr(ascending, "backward", flipped)
+    monkeypatch.setattr(ascending, "backward", flipped_walk)
     assert escapes(10)[0] > 0.01
     assert exact_escapes(15)[0] > 0.01
 
@@ -542,8 +545,10 @@ def random_halves(seed: int) -> Halves:
     """A network with one hidden layer, whose forms are made on a box and used on three smaller ones."""
     rng = np.random.default_rng(4000 + seed)
     network = random_network(rng, 1)
-    outer = random_box(network, rng, radius=2.0)
-    forms = hidden_forms(intermediate_bounds(network, outer), list(network.relaxed_inputs))
+    forms: dict[str, HiddenForm] = {}
+    while not forms:
+        outer = random_box(network, rng, radius=2.0)
+        forms = hidden_forms(intermediate_bounds(network, outer), list(network.relaxed_inputs))
     ends = np.sort(rng.uniform(outer.lower, outer.upper, size=(2, 3, network.n_inputs)), axis=0)
     box = Interval(*ends)
     relaxed = intermediate_bounds(network, box)
@@ -570,7 +575,7 @@ def best_on_half_line(value: Callable[[np.ndarray], np.ndarray], end: float, dir
         if at[place] == 1e4:
             return np.inf
         low, high = at[max(place - 1, 0)], at[min(place + 1, 100)]
-    return float(value(np.array([end + direction * (low + high) / 2.0, end]))[:].max())
+    return float(value(end + direction * np.array([low, (low + high) / 2.0, high])).max())
 
 
 def promises(halves: Halves) -> Iterator[tuple[int, int, int, float, float]]:
@@ -620,7 +625,6 @@ def test_promised_bounds_of_both_halves_are_the_best_multipliers() -> None:
                 optimum = program.least(outputs, float(halves.rows.offset[0, 0]))
                 solved += 1
                 assert promised <= optimum + TOLERANCE * (1.0 + abs(optimum)), (seed, i, j, sign)
-    print(compared, solved, infinite)
     assert compared >= 300
     assert solved >= 150
 

@@ -14,8 +14,9 @@ from certify.problem import Problem, clauses, worst_margin
 from certify.query.formula import AllOf, AnyOf, Region
 from certify.search import prove as prove_module
 from certify.search.branch_and_bound import Progress
-from certify.search.prove import Prover, Root
+from certify.search.prove import Prover
 from certify.search.relu_split import ReluSplit
+from certify.search.root import Root
 from certify.search.tree import Clip, HiddenBounds, InputCut, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
 

@@ -20,9 +20,9 @@ from certify.search import prove as prove_module
 from certify.search import relu_split
 from certify.search.branch_and_bound import Progress, branch_and_bound
 from certify.search.domain import narrow, wide
-from certify.search.prove import Root
 from certify.search.refine import Worth, mark
 from certify.search.relu_split import ReluSplit
+from certify.search.root import Root
 from certify.settings import Budget
 
 

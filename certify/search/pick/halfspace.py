@@ -21,6 +21,7 @@ from certify.bounds.clip import best_multiplier
 from certify.bounds.interval import Interval
 from certify.network.graph import Network
 from certify.ops.kinds import Planes
+from certify.ops.relu import Relu
 from certify.search.hidden_forms import HiddenForm
 
 # A gain below this share of what is missing counts as this much: one good child is worth more than two poor ones.
@@ -55,7 +56,7 @@ def look_ahead(
     for n in sorted(set(number.flat)):
         node = network.nonlinear[n]
         form = forms.get(node.inputs[0])
-        if form is None:
+        if form is None or not isinstance(node.op, Relu):
             continue
         domain, candidate = np.nonzero(number == n)
         has = form.place[element[domain, candidate]] >= 0
@@ -66,7 +67,7 @@ def look_ahead(
         pair = _Pairs(form, where, row.a[domain], box.center[domain], box.radius[domain])
         weight = row.weights[node.name][domain, where]
         slope, offset = _plane(row.planes[node.name], weight, row.place[domain], row.row[domain], where)
-        gain_on, gain_off = pair.gains(weight * (1.0 - slope), -weight * slope)
+        gain_on, gain_off = pair.gains(weight * (1.0 - slope), weight * (node.op.negative_slope - slope))
         gains = [np.clip((gain - weight * offset) / missing[domain], LEAST_GAIN, 1.0) for gain in (gain_on, gain_off)]
         scores[domain, candidate] = gains[0] * gains[1]
     return scores
@@ -112,7 +113,7 @@ class _Pairs:
         return np.where(np.isfinite(t), change, np.inf)
 
     def gains(self, most: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The gains of the active half, t <= most, and of the inactive one, t >= least, where least <= most."""
+        """The gains of the active half, t <= most, and of the inactive one, t >= least; most - least is the weight."""
         forwards, backwards = self.best
         on = np.where(
             most < 0.0,
