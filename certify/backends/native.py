@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,13 @@ from certify.errors import BackendError
 from certify.network.graph import Network
 from certify.ops.conv import Conv
 from certify.problem import Problem
-from certify.search.branch_and_bound import Accept, Progress
-from certify.search.prove import Proof, Prover
+from certify.search.branch_and_bound import Accept, Helper, Progress
+from certify.search.input_split import InputSplit
+from certify.search.prove import Prover
 from certify.settings import Budget, Settings
+
+if TYPE_CHECKING:
+    from certify.search.relu_split import ReluSplit
 
 # Multiplications in the convolutions of one evaluation from which torch's kernels repay its import (1.4 s).
 MANY_MULTIPLICATIONS = 1_000_000
@@ -48,31 +53,35 @@ def _is_large(network: Network) -> bool:
     return work > MANY_MULTIPLICATIONS
 
 
-class NativeProver(Prover):
-    """The prover, joined by a second process that looks for counterexamples in the boxes that come nearest to one."""
+class TwoProcessProver(Prover):
+    """The prover with a second process beside it: for boxes of few inputs it looks for counterexamples in those that
+    come nearest to one (unless `seed` is None), for searches by signs it takes over half of what is open.
+    """
 
-    seed = 0
+    seed: int | None = None
 
-    def search(self, accept: Accept) -> Proof:
-        """Refute what is open, or accept what either process finds."""
-        if not self.few or self.network.library != NUMPY:
-            return super().search(accept)
+    def _helped(
+        self, brancher: InputSplit | ReluSplit, accept: Accept
+    ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
+        if self.network.library != NUMPY:
+            return super()._helped(brancher, accept)
+        from certify.backends.native_beside import Falsifier, Sharer
         from certify.backends.native_falsify import falsify
-        from certify.backends.second_process import Beside
 
-        def work() -> Iterator[np.ndarray]:
-            return falsify(self.problem, self.few, self.network, self.seed, self.budget)
-
-        with Beside(accept, work) as accept_more:
-            return super().search(accept_more)
+        if not isinstance(brancher, InputSplit):
+            return Sharer(brancher, self.budget, accept, self.progress)
+        if self.seed is None:
+            return super()._helped(brancher, accept)
+        seed = self.seed
+        return Falsifier(accept, lambda: falsify(self.problem, self.few, self.network, seed, self.budget))
 
 
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> Prover:
     library = choose_library(problem.network, settings.device)
-    if not settings.attack or settings.processes < 2:
+    if settings.processes < 2:
         return Prover(problem, library, budget, progress)
-    prover = NativeProver(problem, library, budget, progress)
-    prover.seed = settings.seed
+    prover = TwoProcessProver(problem, library, budget, progress)
+    prover.seed = settings.seed if settings.attack else None
     return prover
 
 

@@ -1,7 +1,6 @@
-"""A second process on the second core: looks for counterexamples while this one proves.
+"""A second process on the second core. Forked, so that it starts at once with everything loaded.
 
-Forked, so that it starts at once with everything loaded; it sends points through a pipe, claims nothing, and ends with
-its parent. Where there is no fork, one core, or not our own process, nothing is started.
+It sends what it finds through a pipe and ends with its parent. Where it dies, what it was given counts as undone.
 """
 
 from __future__ import annotations
@@ -9,72 +8,59 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
-from certify.search.branch_and_bound import Accept
-
-# Most searches end sooner, and are spared the fork.
-START_AFTER = 0.3
+Send = Callable[[Any], None]
 
 
-class Beside:
-    """Wraps an `accept`: offers it the points that the other process has found, too.
+class SecondProcess:
+    """Runs `work(send)` in a fork of this process; `received` gives what was sent so far."""
 
-    `work` yields arrays of points [k, n_inputs]; it runs in the other process and should yield often.
-    """
-
-    def __init__(self, accept: Accept, work: Callable[[], Iterator[np.ndarray]]) -> None:
-        self._accept, self._work = accept, work
-        self._due = time.monotonic() + START_AFTER
-        self._process: Any = None
-        self._receiver: Connection | None = None
-
-    def __enter__(self) -> Beside:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-
-    def __call__(self, points: np.ndarray) -> Any:
-        """What the wrapped `accept` says of the points found over there, then of these."""
-        if self._process is None and time.monotonic() >= self._due:
-            self._start()
-        for found in self._received():
-            witness = self._accept(found)
-            if witness is not None:
-                return witness
-        return self._accept(points) if len(points) else None
-
-    def _start(self) -> None:
+    def __init__(self, work: Callable[[Send], None]) -> None:
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_run, args=(self._work, sender, os.getpid()), daemon=True)
+        self._process = context.Process(target=_run, args=(work, sender, os.getpid()), daemon=True)
         self._process.start()
         sender.close()
 
-    def _received(self) -> Iterator[np.ndarray]:
+    def received(self, wait: float = 0.0) -> Iterator[Any]:
+        """The messages that have come, after at most `wait` seconds for the first one."""
         with suppress(EOFError, OSError):
-            while self._receiver is not None and self._receiver.poll():
+            while self._receiver.poll(wait):
+                wait = 0.0
                 yield self._receiver.recv()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended; the last messages may still be there to be received."""
+        return not self._process.is_alive()
 
-def _run(work: Callable[[], Iterator[np.ndarray]], sender: Connection, parent: int) -> None:
+    def end(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.join()
+
+
+class OrphanedError(Exception):
+    """Nobody listens any more."""
+
+
+def _run(work: Callable[[Send], None], sender: Any, parent: int) -> None:
     """The other process: quiet, and gone as soon as nobody listens any more."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+    def send(message: Any) -> None:
+        if os.getppid() != parent:
+            raise OrphanedError
+        if message is not None:
+            sender.send(message)
+
     with suppress(Exception):
-        for points in work():
-            if os.getppid() != parent:
-                break
-            if len(points):
-                sender.send(points)
+        work(send)
+    with suppress(Exception):
+        sender.close()
     os._exit(0)

@@ -71,7 +71,8 @@ def check(
         from certify.settings import Budget, Settings
         from certify.threads import cores
 
-        processes = 1 if process is None else cores()
+        # A limit on memory is one on this process.
+        processes = 1 if process is None or memory is not None else cores()
         settings = Settings(backend, device.value, seed, attack, strict, processes)
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():

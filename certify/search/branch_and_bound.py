@@ -82,20 +82,57 @@ class Outcome:
 Accept = Callable[[np.ndarray], Any]
 
 
-def branch_and_bound(brancher: Brancher, budget: Budget, accept: Accept, progress: Progress) -> Outcome:
+class Helper(Protocol):
+    """Somebody who takes open domains over."""
+
+    def share(self, frontier: Frontier) -> None:
+        """Take domains out of the frontier, or leave it as it is."""
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """The outcome of the whole, given that of the part that was kept."""
+
+
+def branch_and_bound(
+    brancher: Brancher,
+    budget: Budget,
+    accept: Accept,
+    progress: Progress,
+    *,
+    helper: Helper | None = None,
+    start: Frontier | None = None,
+) -> Outcome:
     """Search until everything is refuted, `accept` takes one of the points proposed, or the budget ends.
+
+    start: the domains to begin with (default: the brancher's roots). helper: may take over some of the open ones.
+    """
+    frontier = Frontier()
+    if start is None:
+        frontier.push(brancher.roots())
+    outcome = _search(brancher, budget, accept, progress, frontier if start is None else start, helper)
+    return outcome if helper is None else helper.settle(outcome)
+
+
+def _search(
+    brancher: Brancher,
+    budget: Budget,
+    accept: Accept,
+    progress: Progress,
+    frontier: Frontier,
+    helper: Helper | None,
+) -> Outcome:
+    """The loop.
 
     accept(points) returns a witness or None. A batch that runs out of memory is halved and tried again; a domain
     whose bounds break down numerically is set aside, which leaves the answer open.
     """
-    frontier = Frontier()
-    frontier.push(brancher.roots())
     size = brancher.batch_size(budget.memory)
     abandoned_bound = best_closed = float("inf")
     suspects = 0  # domains on top of the frontier that are bounded one by one, because one of them broke its batch
     while len(frontier):
         if budget.expired():
             return Outcome(False, False, min(frontier.bound(), abandoned_bound))
+        if helper is not None:
+            helper.share(frontier)
         batch = frontier.pop(1 if suspects else size)
         suspects = max(0, suspects - 1)
         progress.bound = min(frontier.bound(), float(batch.bound.min()), abandoned_bound)

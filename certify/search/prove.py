@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from certify.errors import NumericalError
 from certify.network.graph import Network
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem
-from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
+from certify.search.branch_and_bound import Accept, Helper, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
 from certify.search.tree import SearchTree
 from certify.settings import Budget
@@ -143,7 +144,14 @@ class Prover:
     def _branch(self, name: str, brancher: InputSplit | ReluSplit, accept: Accept) -> None:
         self.progress.stage = name
         self.proof.trees.append((name, brancher.tree))
-        self.proof.add(branch_and_bound(brancher, self.budget, accept, self.progress))
+        with self._helped(brancher, accept) as (accept_all, helper):
+            self.proof.add(branch_and_bound(brancher, self.budget, accept_all, self.progress, helper=helper))
+
+    def _helped(
+        self, brancher: InputSplit | ReluSplit, accept: Accept
+    ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
+        """The `accept` to search with, and who shares the work: nobody here."""
+        return nullcontext((accept, None))
 
 
 def splits_inputs(network: Network, goal: Goal) -> bool:

@@ -1,0 +1,158 @@
+"""What the second process does for the native engine: look for counterexamples, or prove half of what is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from certify.attack.candidate import Target, snap
+from certify.backends.second_process import SecondProcess, Send
+from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
+from certify.search.frontier import Frontier
+from certify.search.relu_split import ReluSplit
+from certify.search.tree import SearchTree, Step
+from certify.settings import Budget
+
+# Most searches end sooner than this many seconds, and are spared the fork.
+FALSIFY_AFTER = 0.3
+SHARE_AFTER = 1.0
+# Half of fewer open domains than this is soon done, or unlike the other half.
+FEWEST_SHARED = 64
+# Nodes of the other process's part of a search tree are numbered from here.
+OTHER_NODES = 2**40
+# A larger part of a search tree stays where it was made, and the tree counts as incomplete.
+TREE_SENT = 2**26
+
+
+class Falsifier:
+    """An `accept` that is also offered the points the other process finds. work: yields points, [k, n_inputs]."""
+
+    def __init__(self, accept: Accept, work: Callable[[], Iterator[np.ndarray]]) -> None:
+        self._accept, self._work = accept, work
+        self._due = time.monotonic() + FALSIFY_AFTER
+        self._other: SecondProcess | None = None
+
+    def __enter__(self) -> tuple[Accept, None]:
+        return self, None
+
+    def __exit__(self, *_: object) -> None:
+        if self._other is not None:
+            self._other.end()
+
+    def __call__(self, points: np.ndarray) -> Any:
+        """What the wrapped `accept` says of the points found over there, then of these."""
+        if self._other is None and time.monotonic() >= self._due:
+            self._other = SecondProcess(self._run)
+        for found in self._other.received() if self._other is not None else ():
+            witness = self._accept(found)
+            if witness is not None:
+                return witness
+        return self._accept(points) if len(points) else None
+
+    def _run(self, send: Send) -> None:
+        for points in self._work():
+            send(points if len(points) else None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the other process came to, and its part of the search tree."""
+
+    outcome: Outcome
+    progress: Progress
+    steps: list[Step]
+    leaves: int
+    complete: bool
+
+
+class Sharer:
+    """A `Helper`: once a search by signs has gone on for a while, half of its open domains go to another process."""
+
+    def __init__(self, brancher: ReluSplit, budget: Budget, accept: Accept, progress: Progress) -> None:
+        self._brancher, self._budget, self._accept, self._progress = brancher, budget, accept, progress
+        self._due = time.monotonic() + SHARE_AFTER
+        self._other: SecondProcess | None = None
+        self._given = float("inf")
+        self._report: Report | None = None
+
+    def __enter__(self) -> tuple[Accept, Sharer]:
+        return self.accept, self
+
+    def __exit__(self, *_: object) -> None:
+        if self._other is not None:
+            self._other.end()
+
+    def accept(self, points: np.ndarray) -> Any:
+        """What the wrapped `accept` says of the points that break the property over there, then of these."""
+        witness = self._receive()
+        return witness if witness is not None or not len(points) else self._accept(points)
+
+    def share(self, frontier: Frontier) -> None:
+        """Give half of the open domains away, once."""
+        if self._other is None and time.monotonic() >= self._due and len(frontier) >= FEWEST_SHARED:
+            given = frontier.halve()
+            self._given = given.bound()
+            self._other = SecondProcess(lambda send: self._prove(given, send))
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """Wait for the other half, as long as there is time and nothing else to report."""
+        if self._other is None or outcome.witness is not None:
+            return outcome
+        while outcome.finished and self._report is None and not self._budget.expired():
+            ended = self._other.ended
+            witness = self._receive(wait=0.05)
+            if witness is not None:
+                return Outcome(False, True, float("-inf"), witness)
+            if ended and self._report is None:
+                break
+        if self._report is None:
+            # Out of time, or lost: what was given away counts as open.
+            lost = outcome.finished and not self._budget.expired()
+            if lost:
+                self._progress.notes.append("the second process was lost with what it had to prove")
+                self._progress.abandoned += 1
+            return Outcome(False, outcome.finished and lost, min(outcome.bound, self._given))
+        other = self._report
+        self._merge(other)
+        closed, finished = outcome.closed and other.outcome.closed, outcome.finished and other.outcome.finished
+        return Outcome(closed, finished, min(outcome.bound, other.outcome.bound))
+
+    def _receive(self, wait: float = 0.0) -> Any:
+        """Take in what was sent: a witness, if one of the points is one."""
+        for message in self._other.received(wait) if self._other is not None else ():
+            if isinstance(message, Report):
+                self._report = message
+            else:
+                witness = self._accept(message)
+                if witness is not None:
+                    return witness
+        return None
+
+    def _merge(self, report: Report) -> None:
+        tree, there = self._brancher.tree, report.progress
+        tree.steps.extend(report.steps)
+        tree.n_leaves += report.leaves
+        tree.complete &= report.complete
+        self._brancher.clipped |= report.outcome.bound == 0.0
+        self._progress.count(there.domains, there.leaves, there.abandoned, there.open)
+        self._progress.notes.extend(there.notes)
+
+    def _prove(self, given: Frontier, send: Send) -> None:
+        """In the other process: search the given domains, send points that break the property, then the report."""
+        brancher, progress = self._brancher, Progress()
+        brancher.tree = SearchTree(np.zeros(0, dtype=int), TREE_SENT)
+        brancher.tree.n_nodes = OTHER_NODES
+        target = Target(brancher.problem, brancher.goal, brancher.problem.network)
+
+        def propose(points: np.ndarray) -> None:
+            points = snap(points, brancher.goal)
+            unsafe = points[target.worst(points) <= 0.0]
+            send(unsafe if len(unsafe) else None)
+
+        outcome = branch_and_bound(brancher, self._budget, propose, progress, start=given)
+        tree = brancher.tree
+        send(Report(outcome, progress, tree.steps if tree.complete else [], tree.n_leaves, tree.complete))

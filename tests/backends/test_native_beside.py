@@ -1,0 +1,136 @@
+"""The second process: what it finds counts, what it loses does not, and it never outlives the first."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from random_problems import problem, relu_network
+
+from certify.backends import native_beside
+from certify.backends.native_beside import Falsifier, Sharer
+from certify.backends.second_process import SecondProcess, Send
+from certify.network.evaluate import evaluate
+from certify.problem import Problem
+from certify.query.formula import Region
+from certify.search.branch_and_bound import Outcome, Progress, branch_and_bound
+from certify.search.relu_split import ReluSplit
+from certify.search.root import Root
+from certify.settings import Budget
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork as soon as there is anything to share."""
+    for name, value in (("FALSIFY_AFTER", 0.0), ("SHARE_AFTER", 0.0), ("FEWEST_SHARED", 4)):
+        monkeypatch.setattr(native_beside, name, value)
+
+
+def test_points_of_the_other_process_are_offered() -> None:
+    def work() -> Iterator[np.ndarray]:
+        yield np.zeros((0, 2))
+        yield np.full((1, 2), 7.0)
+
+    offered: list[np.ndarray] = []
+    with Falsifier(lambda points: offered.append(points), work) as (accept, helper):
+        assert helper is None
+        while not any((points == 7.0).all() for points in offered):
+            accept(np.zeros((1, 2)))
+    assert any((points == 0.0).all() for points in offered)
+
+
+def test_a_broken_helper_is_no_loss_and_a_busy_one_is_ended() -> None:
+    def broken() -> Iterator[np.ndarray]:
+        raise RuntimeError
+        yield
+
+    def busy() -> Iterator[np.ndarray]:
+        while True:
+            time.sleep(0.01)
+            yield np.zeros((0, 1))
+
+    for work in (broken, busy):
+        falsifier = Falsifier(lambda points: "witness" if len(points) else None, work)
+        with falsifier as (accept, _):
+            assert accept(np.zeros((0, 1))) is None
+            assert accept(np.zeros((1, 1))) == "witness"
+        assert falsifier._other is not None
+        assert falsifier._other.ended
+
+
+def test_messages_come_in_order_and_nothing_is_not_sent() -> None:
+    def work(send: Send) -> None:
+        for message in (1, None, "two", np.arange(3)):
+            send(message)
+
+    other, found = SecondProcess(work), []
+    while len(found) < 3:
+        found.extend(other.received(wait=0.1))
+    other.end()
+    assert found[:2] == [1, "two"]
+    np.testing.assert_array_equal(found[2], [0, 1, 2])
+
+
+def searched(seed: int, margin: float) -> tuple[Problem, ReluSplit, Outcome, Progress, Sharer]:
+    """A search with signs whose frontier is shared as soon as it has four domains."""
+    rng = np.random.default_rng(seed)
+    network = relu_network(rng, [10, 24, 24, 2])
+    row, lower, upper = rng.normal(size=(1, 2)), -np.ones(10), np.ones(10)
+    least = (evaluate(network, rng.uniform(-1, 1, size=(50_000, 10))) @ row.T).min()
+    posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - margin]))
+    root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
+    root.crown()
+    brancher, progress = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), Progress()
+
+    def accept(points: np.ndarray) -> np.ndarray | None:
+        unsafe = posed.margins(points, evaluate(network, points), root.goal.atoms)[:, 0] <= 0.0
+        return points[unsafe][0] if unsafe.any() else None
+
+    budget = Budget.starting_now(60)
+    sharer = Sharer(brancher, budget, accept, progress)
+    with sharer as (accept_all, helper):
+        outcome = branch_and_bound(brancher, budget, accept_all, progress, helper=helper)
+    return posed, brancher, outcome, progress, sharer
+
+
+def test_both_halves_together_close_a_safe_property() -> None:
+    _, brancher, outcome, progress, sharer = searched(0, 0.35)
+    assert sharer._other is not None
+    assert outcome.closed
+    assert outcome.finished
+    assert progress.leaves == brancher.tree.n_leaves
+    nodes = np.concatenate([step.node for step in brancher.tree.steps])
+    assert (nodes >= native_beside.OTHER_NODES).any()
+
+
+def test_an_unsafe_property_is_never_closed() -> None:
+    for seed in range(3):
+        posed, _, outcome, _, _ = searched(seed, -0.05)
+        assert not outcome.closed
+        assert outcome.witness is not None
+
+
+def broken(self: Sharer, given: object, send: Send) -> None:
+    raise RuntimeError
+
+
+def silent(self: Sharer, given: object, send: Send) -> None:
+    os._exit(1)
+
+
+@pytest.mark.parametrize("prove", [broken, silent])
+def test_what_a_lost_process_was_given_counts_as_open(
+    prove: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sharer, "_prove", prove)
+    _, _, outcome, progress, sharer = searched(0, 0.35)
+    assert sharer._other is not None
+    assert not outcome.closed
+    assert outcome.bound <= 0.0
+    assert progress.abandoned == 1
+    assert any("second process was lost" in note for note in progress.notes)
