@@ -14,6 +14,7 @@ import typer
 from certify.cli.errors import print_error, reported
 from certify.cli.watch import OwnProcess, limit_memory, watching
 from certify.errors import CertifyError
+from certify.threads import cores, keep_freed_memory
 
 if TYPE_CHECKING:
     from certify.verdict import Verdict
@@ -65,11 +66,13 @@ def check(
     process: OwnProcess | None = context.obj
     deadline = timeout + (time.monotonic() if process is None else process.started)
     with reported(verbose), watching(process, deadline, desk.stop):
-        if memory is not None and process is not None:
-            limit_memory(int(memory * 2**20))
+        if process is not None:
+            if memory is None:
+                keep_freed_memory()
+            else:
+                limit_memory(int(memory * 2**20))
         from certify import api
         from certify.settings import Budget, Settings
-        from certify.threads import cores
 
         # A limit on memory is one on this process.
         processes = 1 if process is None or memory is not None else cores()
@@ -79,6 +82,11 @@ def check(
             try:
                 verdict = api.check(model, spec, settings=settings, budget=budget, started=desk.take)
             except MemoryError:
+                verdict = desk.out_of_memory()
+            except SystemError:
+                # Some failed allocations inside CPython come out like this.
+                if memory is None:
+                    raise
                 verdict = desk.out_of_memory()
         raise typer.Exit(desk.answer(verdict))
 

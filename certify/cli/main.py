@@ -10,7 +10,7 @@ from certify import __version__
 from certify.cli import backends, bounds, check, inspect, spec
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
-from certify.threads import keep_freed_memory, limit_by_environment
+from certify.threads import limit_by_environment
 
 app = typer.Typer(
     help="Formal verification of neural networks: ONNX and VNN-LIB in, a verdict with evidence out.",
@@ -42,7 +42,6 @@ def options(
 def run() -> NoReturn:
     """Entry point of the script. Leaves without tearing the interpreter down, once everything is flushed."""
     limit_by_environment()
-    keep_freed_memory()
     try:
         app(obj=OwnProcess(process_start()))
         code = 0
