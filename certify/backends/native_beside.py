@@ -137,7 +137,6 @@ class Sharer:
         tree.steps.extend(report.steps)
         tree.n_leaves += report.leaves
         tree.complete &= report.complete
-        self._brancher.clipped |= report.outcome.bound == 0.0
         self._progress.count(there.domains, there.leaves, there.abandoned, there.open)
         self._progress.notes.extend(there.notes)
 

@@ -72,7 +72,7 @@ def intermediate_bounds(
     all boxes or [batch, k] for each; nothing else is tightened then.
     Raises NumericalError on NaN.
     """
-    known = known or {}
+    known, left = known or {}, dict(only or {})
     relaxed = Relaxed(network, box)
     ranges: dict[str, Interval] = {INPUT: box}
     tightened: dict[str, np.ndarray] = {}
@@ -90,10 +90,10 @@ def intermediate_bounds(
         mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
         for name in dict.fromkeys(node.inputs):
             done = tightened.setdefault(name, np.zeros(mask.shape, dtype=bool))
-            index = np.flatnonzero(mask & ~done) if only is None else only.get(name, np.zeros(0, dtype=int))
-            if bound_rows is not None and index.size and not (only is not None and done.all()):
+            index = np.flatnonzero(mask & ~done) if only is None else left.pop(name, np.zeros(0, dtype=int))
+            if bound_rows is not None and index.size:
                 ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
-                done |= mask if only is None else True
+                done |= mask
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))

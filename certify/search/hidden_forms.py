@@ -11,12 +11,10 @@ import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import backward, rows_of
+from certify.bounds.clip import clip_forms
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
-
-# Floats that the forms may take in all; networks that need more go without.
-MOST_FLOATS = 2**24
 
 
 @dataclass(frozen=True)
@@ -41,25 +39,36 @@ class HiddenForm:
 
     def on(self, box: Interval, known: Interval) -> Interval:
         """`known`, [batch or 1, *shape], intersected with what the forms give on each box."""
-        batch, shape = box.lower.shape[0], known.lower.shape[1:]
-        bounds = [np.broadcast_to(b.reshape(b.shape[0], -1), (batch, self.place.size)).copy() for b in known]
+        found = self.form.lower(box)
+        return self._intersected(known, found[:, : self.count], -found[:, self.count :])
+
+    def within(self, box: Interval, a: np.ndarray, c: np.ndarray, known: Interval) -> Interval:
+        """`known` intersected with what the forms give on each box where  a . x + c <= 0, a: [batch, n], c: [batch]."""
+        g, b = self.form.coefficient[0], (self.form.offset - self.form.error)[0]
+        found = clip_forms(g, b, a, c, box.center, box.radius)
+        return self._intersected(known, found[:, : self.count], -found[:, self.count :])
+
+    def _intersected(self, known: Interval, low: np.ndarray, high: np.ndarray) -> Interval:
+        """`known` intersected with bounds [batch, count] of the elements that have a form, in the forms' order."""
+        batch, shape = len(low), known.lower.shape[1:]
+        flat = (b.reshape(b.shape[0], -1) for b in known)
+        lower, upper = (np.broadcast_to(b, (batch, self.place.size)).copy() for b in flat)
         elements = np.flatnonzero(self.place >= 0)
         rows = self.place[elements]
-        found = self.form.lower(box)
-        low = np.maximum(bounds[0][:, elements], found[:, rows])
-        high = np.minimum(bounds[1][:, elements], -found[:, self.count + rows])
-        bounds[0][:, elements], bounds[1][:, elements] = np.minimum(low, high), np.maximum(low, high)
-        return Interval(*(b.reshape(batch, *shape) for b in bounds))
+        low, high = np.maximum(lower[:, elements], low[:, rows]), np.minimum(upper[:, elements], high[:, rows])
+        # Where nothing is left of a subproblem they may cross: then the gap, as everywhere (`interval.intersect`).
+        lower[:, elements], upper[:, elements] = np.minimum(low, high), np.maximum(low, high)
+        return Interval(lower.reshape(batch, *shape), upper.reshape(batch, *shape))
 
 
-def hidden_forms(root: Relaxed, values: list[str]) -> dict[str, HiddenForm]:
-    """CROWN's forms of the unstable elements of these values on the root's box; none where they would be too large."""
+def hidden_forms(root: Relaxed, values: list[str], most_floats: int) -> dict[str, HiddenForm]:
+    """CROWN's forms of the unstable elements of these values on the root's box; none where they would be larger."""
     network = root.network
     unstable = {
         value: np.flatnonzero(to_numpy((root.intervals[value].lower < 0.0) & (root.intervals[value].upper > 0.0)))
         for value in values
     }
-    if 2 * sum(map(len, unstable.values())) * network.n_inputs > MOST_FLOATS:
+    if 2 * sum(map(len, unstable.values())) * network.n_inputs > most_floats:
         return {}
     found: dict[str, tuple[np.ndarray, LinearForm]] = {}
     intermediate_bounds(network, root.box, known=root.intervals, forms=found)

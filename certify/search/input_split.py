@@ -115,8 +115,8 @@ class InputSplit:
                 continue
             source = (mine if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int))[:, None]
             a, c = coefficient[source, required], (offset - error)[source, required]
-            center, radius = ((domains.upper + s * domains.lower)[mine] / 2.0 for s in (1.0, -1.0))
-            found[mine] = joint_bound(a, c, np.ones(c.shape, dtype=bool), center, radius)
+            box = Interval(domains.lower[mine], domains.upper[mine])
+            found[mine] = joint_bound(a, c, np.ones(c.shape, dtype=bool), box.center, box.radius)
         return found
 
     def _shrink(self, domains: Domains) -> tuple[Network, dict[str, np.ndarray]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows
-from certify.bounds.clip import clip_box, clip_forms, joint_bound
+from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -44,6 +44,8 @@ CANDIDATES = 16
 LOOK_FLOATS = 2**11
 # Complete clipping sorts as many numbers per domain as all hidden forms have; above this it costs more than it saves.
 CLIP_FLOATS = 2**15
+# Forms kept for looking ahead alone may be as large as this.
+FORM_FLOATS = 2**24
 # Domains whose hidden values are bounded anew in one go; each brings dozens of rows.
 REFINED_AT_ONCE = 16
 MOST_CLAUSES = 20_000
@@ -80,8 +82,9 @@ class ReluSplit:
         self.worth = Worth()
         self.clipped = False
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
-        self.forms = hidden_forms(root, self.values)
-        self.looks = bool(self.forms) and CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
+        few = CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
+        self.forms = hidden_forms(root, self.values, FORM_FLOATS if few else CLIP_FLOATS)
+        self.looks = few and bool(self.forms)
         self.clips = bool(self.forms) and sum(f.form.coefficient[0].size for f in self.forms.values()) <= CLIP_FLOATS
 
     def roots(self) -> Domains:
@@ -159,8 +162,8 @@ class ReluSplit:
     def _joint(self, domains: Domains, found: Optimised) -> np.ndarray:
         """What the rows of each conjunction say together, [batch]."""
         form = [np.broadcast_to(part, (len(domains), *part.shape[1:])) for part in map(to_numpy, found.form)]
-        center, radius = ((domains.upper + sign * domains.lower) / 2.0 for sign in (1.0, -1.0))
-        return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, center, radius)
+        box = Interval(domains.lower, domains.upper)
+        return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, box.center, box.radius)
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
         relaxed, splits = self._relaxed(domains), self._splits(domains)
@@ -267,14 +270,8 @@ class ReluSplit:
         box = Interval(lower[still], upper[still])
         hidden = {v: Interval(*(b.copy() for b in domains.hidden[v])) for v in self.values}
         for value, form in self.forms.items():
-            elements = np.flatnonzero(form.place >= 0)
-            low = clip_forms(*form.side(elements, False), a, c, box.center, box.radius)
-            high = -clip_forms(*form.side(elements, True), a, c, box.center, box.radius)
             known = form.on(box, wide(Interval(*(b[still] for b in hidden[value]))))
-            bounds = [b.reshape(len(still), -1).copy() for b in known]
-            low, high = np.maximum(bounds[0][:, elements], low), np.minimum(bounds[1][:, elements], high)
-            bounds[0][:, elements], bounds[1][:, elements] = np.minimum(low, high), np.maximum(low, high)
-            tight = narrow(Interval(*(b.reshape(known.lower.shape) for b in bounds)), len(still))
+            tight = narrow(form.within(box, a, c, known), len(still))
             hidden[value].lower[still], hidden[value].upper[still] = tight
         self.clipped = True
         self.tree.add(Clip(domains.node[still], lower[still], upper[still]))
@@ -286,8 +283,7 @@ class ReluSplit:
         """The parts' results in the order of the batch."""
         order = np.argsort(np.concatenate([part.places for part in parts if len(part.rows)]))
         domains = concatenate([b.domains for b in done]).select(order)
-        fields = zip(*((b.detail.number, b.detail.element, b.detail.score) for b in done), strict=True)
-        detail = Detail(*(np.concatenate(field)[order] for field in fields))
+        detail = Detail(*(np.concatenate(field)[order] for field in zip(*(b.detail for b in done), strict=True)))
         closed = np.concatenate([b.closed for b in done])[order]
         return Bounded(domains, closed, np.concatenate([b.points for b in done]), detail)
 

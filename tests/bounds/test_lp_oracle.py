@@ -548,7 +548,7 @@ def random_halves(seed: int) -> Halves:
     forms: dict[str, HiddenForm] = {}
     while not forms:
         outer = random_box(network, rng, radius=2.0)
-        forms = hidden_forms(intermediate_bounds(network, outer), list(network.relaxed_inputs))
+        forms = hidden_forms(intermediate_bounds(network, outer), list(network.relaxed_inputs), 2**24)
     ends = np.sort(rng.uniform(outer.lower, outer.upper, size=(2, 3, network.n_inputs)), axis=0)
     box = Interval(*ends)
     relaxed = intermediate_bounds(network, box)

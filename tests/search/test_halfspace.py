@@ -24,7 +24,7 @@ Seen = tuple[Network, dict[str, HiddenForm], Row, Interval]
 def seen(network: Network, rng: Rng, batch: int = 3) -> Seen:
     """The arguments that search passes for random boxes inside of a root's box, and a row that is far from closing."""
     outer = random_box(network, rng, radius=2.0)
-    forms = hidden_forms(intermediate_bounds(network, outer), [n.inputs[0] for n in rectifiers(network)])
+    forms = hidden_forms(intermediate_bounds(network, outer), [n.inputs[0] for n in rectifiers(network)], 2**24)
     box = Interval(*np.sort(rng.uniform(outer.lower, outer.upper, size=(2, batch, network.n_inputs)), axis=0))
     relaxed = intermediate_bounds(network, box)
     found = optimise(relaxed, Rows({network.output: rng.normal(size=(1, 1, 2))}, np.full((1, 1), -50.0)), Ascent(3))
@@ -114,7 +114,7 @@ def test_the_score_is_the_product_of_the_shares_that_are_won(offset: float, scor
     network = finish(build, apply(build, "Relu", dense(build, x, np.eye(1), np.zeros(1))), 1)
     box = Interval(-np.ones((1, 1)), np.ones((1, 1)))
     relaxed = intermediate_bounds(network, box)
-    forms = hidden_forms(relaxed, [network.nonlinear[0].inputs[0]])
+    forms = hidden_forms(relaxed, [network.nonlinear[0].inputs[0]], 2**24)
     name, zero = network.nonlinear[0].name, np.zeros((1, 1), dtype=int)
     assert (relaxed.planes[name].lower_slopes[0] == 0.0).all()
     weights = {name: np.ones((1, 1))}
