@@ -11,6 +11,7 @@ import numpy as np
 
 from certify.arrays import NUMPY, Library
 from certify.backends.base import Backend
+from certify.bounds.intermediate import BoundRows
 from certify.errors import BackendError
 from certify.network.graph import Network
 from certify.ops.conv import Conv
@@ -55,25 +56,33 @@ def _is_large(network: Network) -> bool:
 
 class TwoProcessProver(Prover):
     """The prover with a second process beside it: for boxes of few inputs it looks for counterexamples in those that
-    come nearest to one (unless `seed` is None), for searches by signs it takes over half of what is open.
+    come nearest to one (unless `seed` is None), for searches by signs it takes over half of what is open,
+    and half of the rows of a layer that is bounded by branch and bound.
     """
 
     seed: int | None = None
 
     def _helped(
-        self, brancher: InputSplit | ReluSplit, accept: Accept
+        self, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
         if self.network.library != NUMPY:
-            return super()._helped(brancher, accept)
+            return super()._helped(brancher, accept, budget)
         from certify.backends.native_beside import Falsifier, Sharer
         from certify.backends.native_falsify import falsify
 
         if not isinstance(brancher, InputSplit):
-            return Sharer(brancher, self.budget, accept, self.progress)
+            return Sharer(brancher, budget, accept, self.progress)
         if self.seed is None:
-            return super()._helped(brancher, accept)
+            return super()._helped(brancher, accept, budget)
         seed = self.seed
         return Falsifier(accept, lambda: falsify(self.problem, self.few, self.network, seed, self.budget))
+
+    def _shared(self, bound_rows: BoundRows) -> BoundRows:
+        if self.network.library != NUMPY:
+            return super()._shared(bound_rows)
+        from certify.backends.native_beside import RowSharer
+
+        return RowSharer(bound_rows)
 
 
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> Prover:

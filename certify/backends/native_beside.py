@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from certify.arrays import Array
 from certify.attack.candidate import Target, snap
 from certify.backends.second_process import SecondProcess, Send
+from certify.bounds.backward import Rows
+from certify.bounds.intermediate import BoundRows, Relaxed
+from certify.bounds.linear_form import LinearForm
 from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
 from certify.search.frontier import Frontier
 from certify.search.relu_split import ReluSplit
@@ -19,13 +23,15 @@ from certify.settings import Budget
 
 # Most searches end sooner than this many seconds, and are spared the fork.
 FALSIFY_AFTER = 0.3
-SHARE_AFTER = 1.0
+SHARE_AFTER = 0.5
 # Half of fewer open domains than this is soon done, or unlike the other half.
 FEWEST_SHARED = 64
 # Nodes of the other process's part of a search tree are numbered from here.
 OTHER_NODES = 2**40
 # A larger part of a search tree stays where it was made, and the tree counts as incomplete.
 TREE_SENT = 2**26
+# Fewer rows than this are soon bounded.
+FEWEST_ROWS = 16
 
 
 class Falsifier:
@@ -155,3 +161,32 @@ class Sharer:
         outcome = branch_and_bound(brancher, self._budget, propose, progress, start=given)
         tree = brancher.tree
         send(Report(outcome, progress, tree.steps if tree.complete else [], tree.n_leaves, tree.complete))
+
+
+class RowSharer:
+    """A way to bound rows that leaves every other row to another process; rows that are lost with it stay unbounded."""
+
+    def __init__(self, bound_rows: BoundRows) -> None:
+        self._bound_rows = bound_rows
+
+    def __call__(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm | None]:
+        """Lower bounds [1, rows]."""
+        if rows.count < FEWEST_ROWS:
+            return self._bound_rows(relaxed, rows)
+        halves = [_every_other(rows, first) for first in (0, 1)]
+        other = SecondProcess(lambda send: send(self._bound_rows(relaxed, halves[1])[0]))
+        try:
+            lower = np.full((1, rows.count), -np.inf)
+            lower[:, 0::2], _ = self._bound_rows(relaxed, halves[0])
+            ended = received = False
+            while not ended and not received:
+                ended = other.ended
+                for part in other.received(wait=0.05):
+                    lower[:, 1::2], received = part, True
+        finally:
+            other.end()
+        return lower, None
+
+
+def _every_other(rows: Rows, first: int) -> Rows:
+    return Rows({name: part[:, first::2] for name, part in rows.coefficients.items()}, rows.offset[:, first::2])

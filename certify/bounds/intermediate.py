@@ -43,9 +43,9 @@ class Relaxed:
 
 
 class BoundRows(Protocol):
-    """Lower bounds [batch, rows] of rows, and the form they come from, given what is relaxed so far."""
+    """Lower bounds [batch, rows] of rows, and the form they come from if it is one, given what is relaxed so far."""
 
-    def __call__(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
+    def __call__(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm | None]:
         """Bound the rows."""
 
 
@@ -136,7 +136,7 @@ def _tighten(
         found = Interval(bounds[:, :count], -bounds[:, count:])
         tight = intersect(Interval(lower[where], upper[where]), found)
         lower[where], upper[where] = tight.lower, tight.upper
-        if forms is not None:
+        if forms is not None and form is not None:
             forms[name] = (chosen, form) if name not in forms else _join(forms[name], (chosen, form))
     return Interval(lower.reshape(interval.lower.shape), upper.reshape(interval.upper.shape))
 

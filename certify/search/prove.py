@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from certify.arrays import Library
+from certify.bounds.intermediate import BoundRows
 from certify.errors import NumericalError
 from certify.network.graph import Network
 from certify.ops.relu import Relu
@@ -28,6 +31,11 @@ FEW_INPUTS = 20
 # Memory that the record of each search tree may take, also as a share of the limit given.
 TREE_BYTES = 2**28
 TREE_SHARE = 0.125
+# Subproblems that hidden values may cost at first, by what factor more each time, and the share of the time for it.
+FIRST_WORK = 10_000
+MORE_WORK = 4
+ROWS_SHARE = 0.5
+SHORTEST_TURN = 1.0
 
 
 @dataclass
@@ -83,12 +91,14 @@ class Prover:
         """Refute what is open. accept: takes proposed points [k, n_inputs], returns a witness or None."""
         if self.few:
             brancher = InputSplit(self.problem, self.few, self.network, self.tree_bytes)
-            self._branch("input splits", brancher, accept)
+            self.proof.trees.append(("input splits", brancher.tree))
+            self.proof.add(self._branch("input splits", brancher, accept, self.budget))
         for root in self.roots:
             if self.proof.outcome.witness is not None:
                 break
+            began = time.monotonic()
             if not root.bound > 0.0 and not self._tighten(root, accept):
-                self._split(root, accept)
+                self._split(root, accept, began)
         return self.proof
 
     def _tighten(self, root: Root, accept: Accept) -> bool:
@@ -125,30 +135,49 @@ class Prover:
         self.proof.add(Outcome(True, True, root.bound))
         return True
 
-    def _split(self, root: Root, accept: Accept) -> None:
-        """Search by splits of rectifiers, where there is time and there are bounds to start from."""
-        if self.budget.expired() or root.broken:
-            self.progress.abandoned += root.broken
-            self.proof.add(Outcome(False, root.broken, root.bound))
-            return
+    def _split(self, root: Root, accept: Accept, began: float) -> None:
+        """Search by splits of rectifiers, where there is time and there are bounds to start from.
+
+        Two things take turns, each for about as long as everything before it (which began at `began`): splits for the
+        goal, and splits for the hidden values, from whose bounds the next search for the goal starts anew. Neither
+        knows beforehand which of them is needed.
+        """
         from certify.search.relu_split import ReluSplit, TooManyClausesError
 
-        try:
-            brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
-        except TooManyClausesError:
-            self.progress.notes.append("the specification has too many conjunctions to search one by one")
-            self.proof.add(Outcome(False, True, root.bound))
-            return
-        self._branch("ReLU splits", brancher, accept)
+        work = FIRST_WORK
+        while not self.budget.expired() and not root.broken:
+            try:
+                brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
+            except TooManyClausesError:
+                self.progress.notes.append("the specification has too many conjunctions to search one by one")
+                self.proof.add(Outcome(False, True, root.bound))
+                return
+            last, abandoned = not root.row_trees_pay, self.progress.abandoned
+            turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
+            outcome = self._branch("ReLU splits", brancher, accept, turn)
+            if last or outcome.closed or outcome.witness is not None or self.budget.expired():
+                self.proof.trees.append(("ReLU splits", brancher.tree))
+                self.proof.add(outcome)
+                return
+            self.progress.abandoned = abandoned
+            stage = partial(root.row_trees, work, self.tree_bytes, self._shared, self.budget.share(ROWS_SHARE))
+            if self._take_stage(root, "branch and bound on every layer", stage):
+                return
+            work *= MORE_WORK
+        self.progress.abandoned += root.broken
+        self.proof.add(Outcome(False, root.broken, root.bound))
 
-    def _branch(self, name: str, brancher: InputSplit | ReluSplit, accept: Accept) -> None:
+    def _branch(self, name: str, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget) -> Outcome:
         self.progress.stage = name
-        self.proof.trees.append((name, brancher.tree))
-        with self._helped(brancher, accept) as (accept_all, helper):
-            self.proof.add(branch_and_bound(brancher, self.budget, accept_all, self.progress, helper=helper))
+        with self._helped(brancher, accept, budget) as (accept_all, helper):
+            return branch_and_bound(brancher, budget, accept_all, self.progress, helper=helper)
+
+    def _shared(self, bound_rows: BoundRows) -> BoundRows:
+        """The way to bound rows, with whoever shares the work: nobody here."""
+        return bound_rows
 
     def _helped(
-        self, brancher: InputSplit | ReluSplit, accept: Accept
+        self, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
         """The `accept` to search with, and who shares the work: nobody here."""
         return nullcontext((accept, None))

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certify.arrays import Array, namespace, to_numpy
+from certify.arrays import to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
-from certify.bounds.optimise import Ascent, Optimised, Split, optimise
+from certify.bounds.optimise import Ascent, Optimised, optimise
 from certify.network.graph import INPUT
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, clauses
@@ -30,6 +30,7 @@ from certify.search.hidden_forms import hidden_forms
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.relu_gap import Ranking, relu_gap
 from certify.search.refine import Worth, first_bound, mark, refine
+from certify.search.signs import as_splits, relaxed_under_signs, sign_children
 from certify.search.stage import Part, Stage
 from certify.search.tree import Clip, HiddenBounds, Leaves, ReluCut, SearchTree
 from certify.settings import Budget
@@ -166,7 +167,8 @@ class ReluSplit:
         return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, box.center, box.radius)
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
-        relaxed, splits = self._relaxed(domains), self._splits(domains)
+        relaxed = relaxed_under_signs(self.root, domains)
+        splits = as_splits(domains.signs, self.network.library)
         put = self.network.library.put
         found = optimise(
             relaxed,
@@ -179,10 +181,6 @@ class ReluSplit:
             expired=budget.expired,
         )
         return relaxed, found
-
-    def _splits(self, domains: Domains) -> dict[str, Split]:
-        put = self.network.library.put
-        return {v: Split(put(signs.astype(np.float64))) for v, signs in domains.signs.items() if signs.any()}
 
     def _record_leaves(self, domains: Domains, closed: np.ndarray, margins: np.ndarray, found: Optimised) -> None:
         """Closed domains with the very parameters that closed them (children start from a rounded copy)."""
@@ -199,7 +197,9 @@ class ReluSplit:
             some = np.arange(first, min(len(domains), first + REFINED_AT_ONCE))
             chosen = domains.select(some)
             if not budget.expired():
-                hidden = refine(self._relaxed(chosen), self._splits(chosen), {v: u[some] for v, u in urgency.items()})
+                splits = as_splits(chosen.signs, self.network.library)
+                relaxed = relaxed_under_signs(self.root, chosen)
+                hidden = refine(relaxed, splits, {v: u[some] for v, u in urgency.items()})
                 chosen = replace(chosen, hidden={v: narrow(hidden[v], len(some)) for v in self.values})
                 self.tree.add(HiddenBounds(chosen.node, chosen.hidden))
             found.append(chosen)
@@ -295,19 +295,6 @@ class ReluSplit:
         raised = {value: multiplier + np.float32(1.0) for value, multiplier in domains.multipliers.items()}
         return self._ascend(replace(domains, multipliers=raised), Ascent(iterations=0), budget, record=False).ranking
 
-    def _relaxed(self, domains: Domains) -> Relaxed:
-        """The relaxation that follows from the domains' hidden bounds and signs."""
-        library = self.network.library
-        box = Interval(library.put(domains.lower), library.put(domains.upper))
-        relaxed = Relaxed(self.network, box, noise=self.root.noise)
-        for name, interval in self.root.intervals.items():
-            if name in domains.hidden:
-                interval = Interval(*map(library.put, wide(domains.hidden[name])))
-            relaxed.intervals[name] = _with_signs(interval, domains.signs.get(name), len(domains))
-        for node in self.network.nonlinear:
-            relaxed.relax(node, node.nonlinear_op.relax(*(relaxed.intervals[name] for name in node.inputs)))
-        return relaxed
-
     def _rows(self, task: np.ndarray) -> Rows:
         """The rows of each domain's conjunction."""
         put = self.network.library.put
@@ -332,29 +319,4 @@ class ReluSplit:
         children = self.tree.new_children(len(chosen))
         values = [self.network.nonlinear[n].inputs[0] for n in number]
         self.tree.add(ReluCut(domains.node, values, element, children))
-        return replace(self._children(domains, number, element), node=children.reshape(-1)), stuck
-
-    def _children(self, domains: Domains, number: np.ndarray, element: np.ndarray) -> Domains:
-        """Both children of each domain, one after the other: the sign of one element fixed to + and to -."""
-        twice = domains.select(np.repeat(np.arange(len(domains)), 2))
-        signs = {v: s.copy() for v, s in twice.signs.items()}
-        for n in sorted(set(number.tolist())):
-            mine = np.flatnonzero(number == n)
-            flat = signs[self.network.nonlinear[n].inputs[0]].reshape(len(twice), -1)
-            flat[2 * mine, element[mine]], flat[2 * mine + 1, element[mine]] = 1, -1
-        return replace(twice, signs=signs, depth=twice.depth + 1)
-
-
-def _with_signs(interval: Interval, signs: np.ndarray | None, batch: int) -> Interval:
-    """Bounds [1, *shape] repeated over the batch and cut at zero where a sign is fixed."""
-    xp = namespace(interval.lower)
-    shape = (batch, *interval.lower.shape[1:])
-    lower, upper = xp.broadcast_to(interval.lower, shape), xp.broadcast_to(interval.upper, shape)
-    if signs is None:
-        return Interval(lower, upper)
-    sign: Array = signs if xp is np else xp.asarray(signs, device=lower.device)
-    zero = xp.zeros_like(lower)
-    low = xp.where((sign > 0) & (lower < 0.0), zero, lower)
-    high = xp.where((sign < 0) & (upper > 0.0), zero, upper)
-    # Where the sign contradicts the bounds nothing is left, and zero is as good as any value.
-    return Interval(xp.where((sign < 0) & (low > high), zero, low), xp.where((sign > 0) & (low > high), zero, high))
+        return replace(sign_children(self.network, domains, number, element), node=children.reshape(-1)), stuck

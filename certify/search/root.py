@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from certify.arrays import Array, to_numpy
 from certify.bounds.backward import Rows
-from certify.bounds.intermediate import Relaxed, crown_rows, intermediate_bounds
+from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.methods.alpha_crown import ASCENT, tighten
@@ -19,6 +21,9 @@ from certify.settings import Budget
 
 # Share of the time that may go into the root's bounds.
 ROOT_SHARE = 0.4
+# Splits for hidden values are tried again if at most so many unstable rectifiers, or so much of the bound, are left.
+LEAST_FEWER = 0.9
+LEAST_NEARER = 0.7
 
 
 class Root:
@@ -34,6 +39,7 @@ class Root:
         self.relaxed = Relaxed(network, self.box)
         self.slopes: dict[str, tuple[Array, ...]] = {}
         self.broken = False
+        self._row_trees_gain = True
         self.budget = budget.share(ROOT_SHARE)
 
     @property
@@ -65,6 +71,28 @@ class Root:
         self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired)
         self._optimise_rows()
 
+    @property
+    def row_trees_pay(self) -> bool:
+        """Whether `row_trees` promises anything: some rectifiers depend on others, and it has not failed yet."""
+        return self._row_trees_gain and sum(count > 0 for count in unstable(self.relaxed).values()) > 1
+
+    def row_trees(self, work: int, nbytes: int, shared: Callable[[BoundRows], BoundRows], budget: Budget) -> None:
+        """Every inexact hidden value by branch and bound, on the network without dead rectifiers.
+
+        work, nbytes: see `RowTrees`; shared: who else takes part, as a way to bound rows made of another.
+        """
+        from certify.search.row_trees import RowTrees
+
+        known, before = self.reduced(), self.bound
+        inexact = unstable(known)
+        rows = {name: 2 * count for name, count in inexact.items()}
+        way = shared(RowTrees(work, rows, nbytes, budget.expired))
+        self.relaxed = intermediate_bounds(known.network, self.box, known=known.intervals, bound_rows=way)
+        self.budget = budget
+        self._optimise_rows()
+        fewer = sum(unstable(self.relaxed).values()) < LEAST_FEWER * sum(inexact.values())
+        self._row_trees_gain = fewer or self.bound > LEAST_NEARER * before
+
     def _optimise_rows(self) -> None:
         found = optimise(self.relaxed, self.rows(), ASCENT, expired=self.budget.expired)
         self.slopes = found.slopes
@@ -77,7 +105,7 @@ class Root:
     def reduced(self) -> Relaxed:
         """The bounds, on the network without the rectifiers that are dead on the whole box."""
         alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
-        network, kept = drop_dead_neurons(self.network, alive)
+        network, kept = drop_dead_neurons(self.relaxed.network, alive)
         known = {
             name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
             for name, i in self.relaxed.intervals.items()
@@ -90,3 +118,14 @@ class Root:
         slopes = {name: tuple(to_numpy(s) for s in parts) for name, parts in self.slopes.items()}
         tree.add(Leaves(np.zeros(1, dtype=int), self.margins[None], slopes, {}))
         return tree
+
+
+def unstable(relaxed: Relaxed) -> dict[str, int]:
+    """How many elements of each relaxed value are inexact."""
+    found: dict[str, int] = {}
+    for node in relaxed.network.nonlinear:
+        inputs = [relaxed.intervals[name] for name in node.inputs]
+        count = int(to_numpy(node.nonlinear_op.inexact(*inputs)).any(axis=0).sum())
+        for name in node.inputs:
+            found[name] = max(count, found.get(name, 0))
+    return found

@@ -17,12 +17,12 @@ from certify.ops.relu import Relu
 from certify.ops.s_shaped import Sigmoid
 from certify.query.formula import Region
 from certify.search import prove as prove_module
-from certify.search import relu_split
 from certify.search.branch_and_bound import Progress, branch_and_bound
 from certify.search.domain import narrow, wide
 from certify.search.refine import Worth, mark
 from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
+from certify.search.signs import with_signs
 from certify.settings import Budget
 
 
@@ -101,7 +101,7 @@ def test_stored_bounds_contain_the_exact_ones() -> None:
 def test_signs_that_contradict_the_bounds_leave_no_crossing() -> None:
     bounds = Interval(np.array([[0.5, -2.0, -1.0]]), np.array([[1.0, -0.5, 1.0]]))
     signs = np.array([[-1, 1, 1]], dtype=np.int8)
-    low, high = relu_split._with_signs(bounds, signs, 1)
+    low, high = with_signs(bounds, signs, 1)
     assert (low <= high).all()
     assert low[0, 2] == 0.0
 
