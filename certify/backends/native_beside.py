@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ FALSIFY_AFTER = 0.3
 SHARE_AFTER = 0.5
 # Half of fewer open domains than this is soon done, or unlike the other half.
 FEWEST_SHARED = 64
+# Seconds between two questions for more.
+ASK_EVERY = 0.1
 # Nodes of the other process's part of a search tree are numbered from here.
 OTHER_NODES = 2**40
 # A larger part of a search tree stays where it was made, and the tree counts as incomplete.
@@ -76,14 +78,20 @@ class Report:
 
 
 class Sharer:
-    """A `Helper`: once a search by signs has gone on for a while, half of its open domains go to another process."""
+    """A `Helper`: once a search by signs has gone on for a while, half of its open domains go to another process.
+
+    Whoever is done first gets half of what the other one still has.
+    """
 
     def __init__(self, brancher: ReluSplit, budget: Budget, accept: Accept, progress: Progress) -> None:
         self._brancher, self._budget, self._accept, self._progress = brancher, budget, accept, progress
         self._due = time.monotonic() + SHARE_AFTER
         self._other: SecondProcess | None = None
-        self._given = float("inf")
-        self._report: Report | None = None
+        self._forks = 0
+        # Lower bounds: of what was given away last, and of what was closed over there.
+        self._given = self._closed = float("inf")
+        self._lost = False
+        self._returned: list[Frontier] = []
 
     def __enter__(self) -> tuple[Accept, Sharer]:
         return self.accept, self
@@ -98,44 +106,54 @@ class Sharer:
         return witness if witness is not None or not len(points) else self._accept(points)
 
     def share(self, frontier: Frontier) -> None:
-        """Give half of the open domains away, once."""
-        if self._other is None and time.monotonic() >= self._due and len(frontier) >= FEWEST_SHARED:
-            given = frontier.halve()
-            self._given = given.bound()
-            self._other = SecondProcess(lambda send: self._prove(given, send))
+        """Give half of the open domains away, if nobody has any."""
+        free = self._other is None and not self._lost
+        if free and time.monotonic() >= self._due and len(frontier) >= FEWEST_SHARED:
+            given, number = frontier.halve(), self._forks
+            self._given, self._forks = given.bound(), number + 1
+            self._other = SecondProcess(lambda send: self._prove(given, number, send))
+
+    def refill(self, frontier: Frontier) -> Any:
+        """Wait until the other process hands something back or is done; a witness, if it found one."""
+        while self._other is not None and not len(frontier) and not self._budget.expired():
+            self._other.ask()
+            witness = self._receive(wait=ASK_EVERY)
+            if witness is not None:
+                return witness
+            while self._returned:
+                frontier.take(self._returned.pop())
+        return None
 
     def settle(self, outcome: Outcome) -> Outcome:
-        """Wait for the other half, as long as there is time and nothing else to report."""
-        if self._other is None or outcome.witness is not None:
+        """With what was closed, lost or is still open over there."""
+        if outcome.witness is not None:
             return outcome
-        while outcome.finished and self._report is None and not self._budget.expired():
-            ended = self._other.ended
-            witness = self._receive(wait=0.05)
-            if witness is not None:
-                return Outcome(False, True, float("-inf"), witness)
-            if ended and self._report is None:
-                break
-        if self._report is None:
-            # Out of time, or lost: what was given away counts as open.
-            lost = outcome.finished and not self._budget.expired()
-            if lost:
-                self._progress.notes.append("the second process was lost with what it had to prove")
-                self._progress.abandoned += 1
-            return Outcome(False, outcome.finished and lost, min(outcome.bound, self._given))
-        other = self._report
-        self._merge(other)
-        closed, finished = outcome.closed and other.outcome.closed, outcome.finished and other.outcome.finished
-        return Outcome(closed, finished, min(outcome.bound, other.outcome.bound))
+        if self._other is not None or self._lost:
+            return Outcome(False, outcome.finished and self._lost, min(outcome.bound, self._given))
+        return replace(outcome, bound=min(outcome.bound, self._closed)) if outcome.closed else outcome
 
     def _receive(self, wait: float = 0.0) -> Any:
-        """Take in what was sent: a witness, if one of the points is one."""
-        for message in self._other.received(wait) if self._other is not None else ():
+        """Take in what was sent, and note an end: a witness, if one of the points is one."""
+        if self._other is None:
+            return None
+        ended = self._other.ended
+        for message in self._other.received(wait):
             if isinstance(message, Report):
-                self._report = message
-            else:
-                witness = self._accept(message)
-                if witness is not None:
-                    return witness
+                self._merge(message)
+                self._other.end()
+                self._other = None
+                return None
+            if isinstance(message, Frontier):
+                self._returned.append(message)
+                continue
+            witness = self._accept(message)
+            if witness is not None:
+                return witness
+        if ended and not self._budget.expired():
+            # What was given away counts as open.
+            self._progress.notes.append("the second process was lost with what it had to prove")
+            self._progress.abandoned += 1
+            self._other, self._lost = None, True
         return None
 
     def _merge(self, report: Report) -> None:
@@ -145,12 +163,13 @@ class Sharer:
         tree.complete &= report.complete
         self._progress.count(there.domains, there.leaves, there.abandoned, there.open)
         self._progress.notes.extend(there.notes)
+        self._closed = min(self._closed, report.outcome.bound)
 
-    def _prove(self, given: Frontier, send: Send) -> None:
+    def _prove(self, given: Frontier, number: int, send: Send) -> None:
         """In the other process: search the given domains, send points that break the property, then the report."""
         brancher, progress = self._brancher, Progress()
         brancher.tree = SearchTree(np.zeros(0, dtype=int), TREE_SENT)
-        brancher.tree.n_nodes = OTHER_NODES
+        brancher.tree.n_nodes = OTHER_NODES * (number + 1)
         target = Target(brancher.problem, brancher.goal, brancher.problem.network)
 
         def propose(points: np.ndarray) -> None:
@@ -158,9 +177,29 @@ class Sharer:
             unsafe = points[target.worst(points) <= 0.0]
             send(unsafe if len(unsafe) else None)
 
-        outcome = branch_and_bound(brancher, self._budget, propose, progress, start=given)
-        tree = brancher.tree
-        send(Report(outcome, progress, tree.steps if tree.complete else [], tree.n_leaves, tree.complete))
+        outcome = branch_and_bound(brancher, self._budget, propose, progress, start=given, helper=_Giver(send))
+        if outcome.finished:
+            tree = brancher.tree
+            send(Report(outcome, progress, tree.steps if tree.complete else [], tree.n_leaves, tree.complete))
+
+
+class _Giver:
+    """A `Helper` of the other process, which gives half of its open domains back when it is asked."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def share(self, frontier: Frontier) -> None:
+        """Give half back, if somebody waits for it."""
+        if self._send.asked() and len(frontier) > 1:
+            self._send(frontier.halve())
+
+    def refill(self, frontier: Frontier) -> None:
+        """Nobody has more."""
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """As it is."""
+        return outcome
 
 
 class RowSharer:

@@ -1,6 +1,7 @@
 """A second process on the second core. Forked, so that it starts at once with everything loaded.
 
-It sends what it finds through a pipe and ends with its parent. Where it dies, what it was given counts as undone.
+It sends what it finds through a pipe, can be asked for something, and ends with its parent. Where it dies, what it was
+given counts as undone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,31 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-Send = Callable[[Any], None]
+
+class OrphanedError(Exception):
+    """Nobody listens any more."""
+
+
+class Send:
+    """The other process's end: call it to send a message."""
+
+    def __init__(self, pipe: Any, parent: int) -> None:
+        self._pipe, self._parent = pipe, parent
+
+    def __call__(self, message: Any) -> None:
+        """Send a message (None is none); ends the process if nobody listens any more."""
+        if os.getppid() != self._parent:
+            raise OrphanedError
+        if message is not None:
+            self._pipe.send(message)
+
+    def asked(self) -> bool:
+        """Whether the first process has asked since this was called last."""
+        found = False
+        while self._pipe.poll():
+            self._pipe.recv()
+            found = True
+        return found
 
 
 class SecondProcess:
@@ -20,17 +45,22 @@ class SecondProcess:
 
     def __init__(self, work: Callable[[Send], None]) -> None:
         context = multiprocessing.get_context("fork")
-        self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_run, args=(work, sender, os.getpid()), daemon=True)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_run, args=(work, theirs, os.getpid()), daemon=True)
         self._process.start()
-        sender.close()
+        theirs.close()
 
     def received(self, wait: float = 0.0) -> Iterator[Any]:
         """The messages that have come, after at most `wait` seconds for the first one."""
         with suppress(EOFError, OSError):
-            while self._receiver.poll(wait):
+            while self._pipe.poll(wait):
                 wait = 0.0
-                yield self._receiver.recv()
+                yield self._pipe.recv()
+
+    def ask(self) -> None:
+        """Ask for whatever `work` understands by it."""
+        with suppress(OSError):
+            self._pipe.send(True)
 
     @property
     def ended(self) -> bool:
@@ -43,24 +73,13 @@ class SecondProcess:
         self._process.join()
 
 
-class OrphanedError(Exception):
-    """Nobody listens any more."""
-
-
-def _run(work: Callable[[Send], None], sender: Any, parent: int) -> None:
+def _run(work: Callable[[Send], None], pipe: Any, parent: int) -> None:
     """The other process: quiet, and gone as soon as nobody listens any more."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-
-    def send(message: Any) -> None:
-        if os.getppid() != parent:
-            raise OrphanedError
-        if message is not None:
-            sender.send(message)
-
     with suppress(Exception):
-        work(send)
+        work(Send(pipe, parent))
     with suppress(Exception):
-        sender.close()
+        pipe.close()
     os._exit(0)

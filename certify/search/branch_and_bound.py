@@ -48,7 +48,10 @@ class Brancher(Protocol):
 
 @dataclass
 class Progress:
-    """Where a search stands; read by whoever watches (progress line, signal handlers)."""
+    """Where a search stands; read by whoever watches (progress line, signal handlers).
+
+    covered: the share of the search tree that is closed, if both halves of every split were alike (Knuth 1975).
+    """
 
     stage: str = ""
     domains: int = 0
@@ -56,6 +59,7 @@ class Progress:
     leaves: int = 0
     bound: float = float("-inf")
     abandoned: int = 0
+    covered: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     def count(self, domains: int, leaves: int, abandoned: int, open_now: int) -> None:
@@ -88,6 +92,9 @@ class Helper(Protocol):
     def share(self, frontier: Frontier) -> None:
         """Take domains out of the frontier, or leave it as it is."""
 
+    def refill(self, frontier: Frontier) -> Any:
+        """Put domains back into the frontier, which is empty, as long as there are any; a witness, if one was found."""
+
     def settle(self, outcome: Outcome) -> Outcome:
         """The outcome of the whole, given that of the part that was kept."""
 
@@ -100,15 +107,18 @@ def branch_and_bound(
     *,
     helper: Helper | None = None,
     start: Frontier | None = None,
+    hopeless: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Search until everything is refuted, `accept` takes one of the points proposed, or the budget ends.
 
     start: the domains to begin with (default: the brancher's roots). helper: may take over some of the open ones.
+    hopeless: whether to end as if the time were up.
     """
     frontier = Frontier()
     if start is None:
         frontier.push(brancher.roots())
-    outcome = _search(brancher, budget, accept, progress, frontier if start is None else start, helper)
+    progress.covered = 0.0
+    outcome = _search(brancher, budget, accept, progress, frontier if start is None else start, helper, hopeless)
     return outcome if helper is None else helper.settle(outcome)
 
 
@@ -119,6 +129,7 @@ def _search(
     progress: Progress,
     frontier: Frontier,
     helper: Helper | None,
+    hopeless: Callable[[], bool],
 ) -> Outcome:
     """The loop.
 
@@ -126,10 +137,17 @@ def _search(
     whose bounds break down numerically is set aside, which leaves the answer open.
     """
     size = brancher.batch_size(budget.memory)
+    roots = max(1, len(brancher.tree.roots))
     abandoned_bound = best_closed = float("inf")
     suspects = 0  # domains on top of the frontier that are bounded one by one, because one of them broke its batch
-    while len(frontier):
-        if budget.expired():
+    while True:
+        if helper is not None and not len(frontier):
+            witness = helper.refill(frontier)
+            if witness is not None:
+                return Outcome(False, True, float("-inf"), witness)
+        if not len(frontier):
+            break
+        if budget.expired() or hopeless():
             return Outcome(False, False, min(frontier.bound(), abandoned_bound))
         if helper is not None:
             helper.share(frontier)
@@ -160,6 +178,7 @@ def _search(
             continue
         frontier.push(children)
         progress.count(len(batch), int(bounded.closed.sum()), int(stuck.sum()), len(frontier))
+        progress.covered += float((0.5 ** bounded.domains.depth[bounded.closed]).sum()) / roots
         best_closed = min(best_closed, float(bounded.domains.bound[bounded.closed].min(initial=np.inf)))
         abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min(initial=np.inf)))
     closed = progress.abandoned == 0

@@ -56,3 +56,8 @@ class Frontier:
             self.push(part.select(~odd))
             other.push(part.select(odd))
         return other
+
+    def take(self, other: Frontier) -> None:
+        """Add all that another frontier holds."""
+        for part in other._stack:
+            self.push(part)

@@ -36,6 +36,9 @@ FIRST_WORK = 10_000
 MORE_WORK = 4
 ROWS_SHARE = 0.5
 SHORTEST_TURN = 1.0
+# A turn of splits ends early if after this share of it less than so much of the search tree is closed.
+JUDGED_AFTER = 0.25
+LEAST_COVERED = 0.02
 
 
 @dataclass
@@ -92,7 +95,7 @@ class Prover:
         if self.few:
             brancher = InputSplit(self.problem, self.few, self.network, self.tree_bytes)
             self.proof.trees.append(("input splits", brancher.tree))
-            self.proof.add(self._branch("input splits", brancher, accept, self.budget))
+            self.proof.add(self._branch("input splits", brancher, accept, self.budget, lambda: False))
         for root in self.roots:
             if self.proof.outcome.witness is not None:
                 break
@@ -154,7 +157,9 @@ class Prover:
                 return
             last, abandoned = not root.row_trees_pay, self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
-            outcome = self._branch("ReLU splits", brancher, accept, turn)
+            outcome = self._branch(
+                "ReLU splits", brancher, accept, turn, (lambda: False) if last else self._hopeless(turn)
+            )
             if last or outcome.closed or outcome.witness is not None or self.budget.expired():
                 self.proof.trees.append(("ReLU splits", brancher.tree))
                 self.proof.add(outcome)
@@ -167,10 +172,22 @@ class Prover:
         self.progress.abandoned += root.broken
         self.proof.add(Outcome(False, root.broken, root.bound))
 
-    def _branch(self, name: str, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget) -> Outcome:
+    def _hopeless(self, turn: Budget) -> Callable[[], bool]:
+        """Whether a good part of the turn has passed and what is closed promises no end."""
+        judged = turn.remaining() * (1.0 - JUDGED_AFTER)
+        return lambda: turn.remaining() < judged and self.progress.covered < LEAST_COVERED
+
+    def _branch(
+        self,
+        name: str,
+        brancher: InputSplit | ReluSplit,
+        accept: Accept,
+        budget: Budget,
+        hopeless: Callable[[], bool],
+    ) -> Outcome:
         self.progress.stage = name
         with self._helped(brancher, accept, budget) as (accept_all, helper):
-            return branch_and_bound(brancher, budget, accept_all, self.progress, helper=helper)
+            return branch_and_bound(brancher, budget, accept_all, self.progress, helper=helper, hopeless=hopeless)
 
     def _shared(self, bound_rows: BoundRows) -> BoundRows:
         """The way to bound rows, with whoever shares the work: nobody here."""

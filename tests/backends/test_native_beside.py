@@ -100,7 +100,7 @@ def searched(seed: int, margin: float) -> tuple[Problem, ReluSplit, Outcome, Pro
 
 def test_both_halves_together_close_a_safe_property() -> None:
     _, brancher, outcome, progress, sharer = searched(0, 0.35)
-    assert sharer._other is not None
+    assert sharer._forks > 0
     assert outcome.closed
     assert outcome.finished
     assert progress.leaves == brancher.tree.n_leaves
@@ -129,7 +129,7 @@ def test_what_a_lost_process_was_given_counts_as_open(
 ) -> None:
     monkeypatch.setattr(Sharer, "_prove", prove)
     _, _, outcome, progress, sharer = searched(0, 0.35)
-    assert sharer._other is not None
+    assert sharer._forks > 0
     assert not outcome.closed
     assert outcome.bound <= 0.0
     assert progress.abandoned == 1

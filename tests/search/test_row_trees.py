@@ -24,7 +24,7 @@ from certify.search.root import Root, unstable
 from certify.search.row_trees import RowTrees
 from certify.settings import Budget
 
-WIDTHS = [3, 6, 5, 4, 2]
+WIDTHS = [3, 5, 4, 3, 2]
 
 
 def bounded(network: Network, work: int, nbytes: int = 2**28) -> tuple[Relaxed, Relaxed]:
@@ -36,7 +36,7 @@ def bounded(network: Network, work: int, nbytes: int = 2**28) -> tuple[Relaxed, 
     return known, intermediate_bounds(network, box, known=known.intervals, bound_rows=way)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_bound_passes_the_exact_one(seed: int) -> None:
     """Every hidden value of the deepest layer, against one linear program per activation pattern."""
     network = relu_network(np.random.default_rng(seed), WIDTHS)
