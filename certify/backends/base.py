@@ -13,7 +13,7 @@ from certify.settings import Budget, Settings
 from certify.verify import Prover
 
 # Backends in the order in which they are listed. The file of "auto-lirpa" is auto_lirpa.py.
-NAMES = ("native", "auto-lirpa")
+NAMES = ("native", "highs", "auto-lirpa")
 
 
 @dataclass(frozen=True)

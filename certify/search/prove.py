@@ -68,14 +68,23 @@ class OpenGoal:
 
 
 class Prover:
-    """Refutes goals with bounds and search. `screen` once, then `search`."""
+    """Refutes goals with bounds and search. `screen` once, then `search`.
 
-    def __init__(self, problem: Problem, library: Library, budget: Budget, progress: Progress) -> None:
+    programs: whether a linear program bounds every subproblem of a search by signs.
+    """
+
+    programs = False
+
+    def __init__(
+        self, problem: Problem, library: Library, budget: Budget, progress: Progress, few_inputs: int | None = None
+    ) -> None:
+        """few_inputs: up to how many varying inputs boxes are halved instead of fixing signs."""
         self.problem, self.budget, self.progress = problem, budget, progress
         self.network = problem.network.on(library)
         goals = list(problem.goals())
-        self.few = [goal for goal in goals if splits_inputs(self.network, goal)]
-        others = [goal for goal in goals if not splits_inputs(self.network, goal)]
+        few = FEW_INPUTS if few_inputs is None else few_inputs
+        self.few = [goal for goal in goals if splits_inputs(self.network, goal, few)]
+        others = [goal for goal in goals if not splits_inputs(self.network, goal, few)]
         if others:
             from certify.search.root import Root
         self.roots = [Root(problem, goal, self.network, budget) for goal in others]
@@ -150,7 +159,9 @@ class Prover:
         work = FIRST_WORK
         while not self.budget.expired() and not root.broken:
             try:
-                brancher = ReluSplit(self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes)
+                brancher = ReluSplit(
+                    self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes, self.programs
+                )
             except TooManyClausesError:
                 self.progress.notes.append("the specification has too many conjunctions to search one by one")
                 self.proof.add(Outcome(False, True, root.bound))
@@ -200,7 +211,7 @@ class Prover:
         return nullcontext((accept, None))
 
 
-def splits_inputs(network: Network, goal: Goal) -> bool:
-    """Whether to branch on inputs rather than on rectifiers."""
+def splits_inputs(network: Network, goal: Goal, few: int) -> bool:
+    """Whether to branch on inputs, of which at most `few` vary, rather than on rectifiers."""
     varying = int((goal.upper > goal.lower).sum())
-    return varying <= FEW_INPUTS or not any(isinstance(node.op, Relu) for node in network.nonlinear)
+    return varying <= few or not any(isinstance(node.op, Relu) for node in network.nonlinear)

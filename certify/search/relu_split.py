@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certify.arrays import to_numpy
+from certify.arrays import NUMPY, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed
@@ -27,6 +27,7 @@ from certify.problem import Goal, Problem, clauses
 from certify.search.branch_and_bound import Bounded
 from certify.search.domain import Domains, concatenate, narrow, wide
 from certify.search.hidden_forms import hidden_forms
+from certify.search.leaf_program import fits, solve
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.relu_gap import Ranking, relu_gap
 from certify.search.refine import Worth, first_bound, mark, refine
@@ -67,8 +68,19 @@ class Detail(NamedTuple):
 class ReluSplit:
     """A `Brancher` that fixes signs. Tasks are the conjunctions left open in one goal."""
 
-    def __init__(self, problem: Problem, goal: Goal, root: Relaxed, margins: np.ndarray, tree_bytes: int) -> None:
-        """root: bounds on the goal's box, batch 1; margins: [atoms] lower bounds of the goal's rows proven already."""
+    def __init__(
+        self,
+        problem: Problem,
+        goal: Goal,
+        root: Relaxed,
+        margins: np.ndarray,
+        tree_bytes: int,
+        programs: bool = False,
+    ) -> None:
+        """root: bounds on the goal's box, batch 1; margins: [atoms] lower bounds of the goal's rows proven already.
+
+        programs: whether linear programs bound every subproblem, instead of only those that nothing else can close.
+        """
         self.problem, self.goal, self.root = problem, goal, root
         self.network = root.network
         found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
@@ -82,6 +94,8 @@ class ReluSplit:
         self.tree = SearchTree(np.arange(len(found)), tree_bytes)
         self.worth = Worth()
         self.clipped = False
+        self.programs = programs
+        self.fits = self.network.library == NUMPY and fits(self.network)
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
         few = CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
         self.forms = hidden_forms(root, self.values, FORM_FLOATS if few else CLIP_FLOATS)
@@ -133,7 +147,43 @@ class ReluSplit:
             if idle[part.rows].any() and not budget.expired():
                 part = part.take(idle)
                 parts.append(self._restart(part, part.domains, LAST_ASCENT, budget))
-        return self._together([self._finished(part, budget) for part in parts if len(part.rows)], parts)
+        points = [self._solved(part, budget) for part in parts] if self.fits else []
+        found = self._together([self._finished(part, budget) for part in parts if len(part.rows)], parts)
+        return replace(found, points=np.concatenate([found.points, *points]))
+
+    def _solved(self, part: Part, budget: Budget) -> np.ndarray:
+        """Close what a linear program can of the part's domains that have no split left (or of all): points to try."""
+        stage, points = part.stage, [np.zeros((0, self.network.n_inputs))]
+        idle = ~(stage.ranking.score[part.rows, 0] > 0.0) | self.programs
+        for row in part.rows[idle & ~stage.closed[part.rows]]:
+            if budget.expired():
+                break
+            domain = stage.domains.select(np.array([row]))
+            relaxed, rows = relaxed_under_signs(self.root, domain), self._rows(domain.task)
+            signs = {value: sign[0] for value, sign in domain.signs.items()}
+            solution = solve(relaxed, rows, signs, seconds=budget.remaining())
+            if solution is None:
+                continue
+            points.append(solution.point[None])
+            weight = solution.weights
+            combined = Rows(
+                {name: np.tensordot(weight, c, axes=(0, 1))[:, None] for name, c in rows.coefficients.items()},
+                rows.offset @ weight[:, None],
+            )
+            splits = as_splits(domain.signs, self.network.library)
+            proven = optimise(
+                relaxed,
+                combined,
+                Ascent(iterations=0),
+                slopes=solution.slopes,
+                splits=splits,
+                multipliers=solution.multipliers,
+            )
+            lower = float(proven.lower[0, 0])
+            if lower > 0.0:
+                stage.closed[row], stage.domains.bound[row] = True, lower
+                self.tree.add(Leaves(domain.node, domain.margins, proven.slopes, proven.multipliers, weight[None]))
+        return np.concatenate(points)
 
     def _restart(self, part: Part, domains: Domains, ascent: Ascent, budget: Budget) -> Part:
         """The part's places with these domains, bounded again."""

@@ -53,12 +53,16 @@ class HiddenBounds(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """Closed nodes with the lower bounds of their rows and the free parameters these were reached with."""
+    """Closed nodes with the lower bounds of their rows and the free parameters these were reached with.
+
+    weights: [nodes, rows] if not a row but this combination of them was shown to be positive.
+    """
 
     node: np.ndarray
     margins: np.ndarray
     slopes: dict[str, tuple[Array, ...]]
     multipliers: dict[str, Array]
+    weights: np.ndarray | None = None
 
 
 Step = InputCut | ReluCut | Clip | HiddenBounds | Leaves

@@ -1,4 +1,4 @@
-"""Bounds of hidden values by branch and bound: never past the exact ones, nearer to them the more work they may cost."""
+"""Hidden values by branch and bound: never past the exact bounds, and nearer to them the more work they may cost."""
 
 from __future__ import annotations
 
