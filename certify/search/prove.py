@@ -143,6 +143,7 @@ class Prover:
         if not root.bound > 0.0:
             return False
         self.progress.leaves += 1
+        self.progress.open = 0
         self.proof.trees.append((name, root.as_tree()))
         self.proof.add(Outcome(True, True, root.bound))
         return True
