@@ -10,6 +10,7 @@ import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
+from certify.bounds.condense import Condensed
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.rounding import linear_range, noise, plane_noise
@@ -26,7 +27,8 @@ WALK_FLOATS_CUDA = 2**24
 class Relaxed:
     """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name.
 
-    noise: by linear node, what rounding does to a walk through it (see `rounding`).
+    noise: by linear node, what rounding does to a walk through it (see `rounding`). draft: the same network with less
+    in it, to look for parameters in.
     """
 
     network: Network
@@ -35,6 +37,7 @@ class Relaxed:
     relaxations: dict[str, Relaxation] = field(default_factory=dict)
     planes: dict[str, Planes] = field(default_factory=dict)
     noise: dict[str, Array] = field(default_factory=dict)
+    draft: Condensed | None = None
 
     def relax(self, node: Node, relaxation: Relaxation) -> None:
         """Take up a node's relaxation and plain CROWN's planes of it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from certify.arrays import Array, namespace, single
 from certify.bounds.backward import Rows, Walk, backward, forward_planes
+from certify.bounds.condense import Condensed
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -105,10 +106,12 @@ def optimise(
     """
     climb = _Climb(relaxed, rows, slopes, splits or {}, multipliers)
     if ascent.iterations > 0 and _has_draft(relaxed):
-        draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb))
+        small = relaxed.draft if relaxed.draft is not None and relaxed.draft.source is relaxed.network else None
+        draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb, small))
         _ascend(draft, ascent, settle, expired)
         if all(bool(namespace(value).isfinite(value).all()) for value in draft.values.values()):
-            climb.values, ascent = draft.values, Ascent(iterations=0)
+            found, ascent = draft.values, Ascent(iterations=0)
+            climb.values = found if small is None else _scattered(small, found, climb.values)
     walk, lower, settled = _ascend(climb, ascent, settle, expired)
     return Optimised(lower, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
 
@@ -161,22 +164,32 @@ def _has_draft(relaxed: Relaxed) -> bool:
 
 
 def _in_single(
-    relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb
+    relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb, small: Condensed | None
 ) -> tuple[Relaxed, Rows, Mapping[str, tuple[Array, ...]], Mapping[str, Split], Mapping[str, Array]]:
     """The arguments of the same climb in single precision, without account of its rounding."""
-    network = relaxed.network.single
+
+    def part(name: str, array: Array) -> Array:
+        return single(array if small is None else small.gather(name, array))
+
+    network = relaxed.network.single if small is None else small.network
     draft = Relaxed(network, Interval(*map(single, relaxed.box)))
     for node in network.nonlinear:
-        inputs = [Interval(*map(single, relaxed.intervals[name])) for name in node.inputs]
+        inputs = [Interval(*(part(name, side) for side in relaxed.intervals[name])) for name in node.inputs]
         draft.relax(node, node.nonlinear_op.relax(*inputs))
-    coefficients = {name: single(part) for name, part in rows.coefficients.items()}
+    coefficients = {name: single(array) for name, array in rows.coefficients.items()}
     signs = {
-        name: Split(single(split.sign), None if split.point is None else single(split.point))
+        name: Split(part(name, split.sign), None if split.point is None else part(name, split.point))
         for name, split in splits.items()
     }
-    slopes = {name: tuple(map(single, parts)) for name, parts in start.slopes().items()}
-    multipliers = {name: single(part) for name, part in start.multipliers().items()}
+    slopes = {name: tuple(part(name, array) for array in arrays) for name, arrays in start.slopes().items()}
+    multipliers = {name: part(name, array) for name, array in start.multipliers().items()}
     return draft, Rows(coefficients, single(rows.offset)), slopes, signs, multipliers
+
+
+def _scattered(small: Condensed, found: dict[str, Array], into: dict[str, Array]) -> dict[str, Array]:
+    """What was found for the elements that are left, among what was there for the others."""
+    name = lambda key: key.split(":", 1)[1].rsplit(":", 1)[0] if key.startswith("alpha:") else key[len("beta:") :]  # noqa: E731
+    return {key: small.scatter(name(key), value, into[key]) for key, value in found.items()}
 
 
 class _Climb:

@@ -6,7 +6,7 @@ torch: its own convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -17,6 +17,9 @@ from certify.arrays import Array
 from certify.ops.kinds import Linear, Shape
 from certify.ops.layout import reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+
+# Floats of unfolded images that are worked on at once in numpy: on small networks 2 to 4 times as fast as all at once.
+CACHED_FLOATS = 2**18
 
 Ints = tuple[int, ...]
 
@@ -48,14 +51,14 @@ class Conv(Linear):
         x = xs[0]
         leading = tuple(x.shape[: x.ndim - len(self.in_shapes[0])])
         images = x.reshape(-1, *self.in_shapes[0][1:])
-        y = self._numpy_linear(images) if isinstance(x, np.ndarray) else self._torch_linear(images)
+        y = self._in_cache(self._numpy_linear, images) if isinstance(x, np.ndarray) else self._torch_linear(images)
         return y.reshape(leading + self.out_shape)
 
     def adjoint(self, y: Array) -> tuple[Array, ...]:
         """Transposed convolution to exactly the input's size."""
         leading = tuple(y.shape[: y.ndim - len(self.out_shape)])
         images = y.reshape(-1, *self.out_shape[1:])
-        x = self._numpy_adjoint(images) if isinstance(y, np.ndarray) else self._torch_adjoint(images)
+        x = self._in_cache(self._numpy_adjoint, images) if isinstance(y, np.ndarray) else self._torch_adjoint(images)
         return (x.reshape(leading + self.in_shapes[0]),)
 
     def absolute(self) -> Conv:
@@ -90,6 +93,14 @@ class Conv(Linear):
     def _grouped_weight(self) -> np.ndarray:
         """[groups, c_out / groups, c_in / groups * kernel positions]."""
         return self.weight.reshape(self.groups, self.weight.shape[0] // self.groups, -1)
+
+    def _in_cache(self, function: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+        """The function of so many images at a time that the columns in between stay in the cache."""
+        columns = int(np.prod(self.weight.shape[1:]) * self.groups * np.prod(self.out_shape[2:]))
+        step = max(1, CACHED_FLOATS // columns)
+        if len(images) <= step:
+            return function(images)
+        return np.concatenate([function(images[i : i + step]) for i in range(0, len(images), step)])
 
     def _numpy_linear(self, images: np.ndarray) -> np.ndarray:
         count, channels = images.shape[:2]

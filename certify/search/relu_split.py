@@ -17,6 +17,7 @@ import numpy as np
 from certify.arrays import NUMPY, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
+from certify.bounds.condense import condense
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -51,6 +52,8 @@ FORM_FLOATS = 2**24
 # Domains whose hidden values are bounded anew in one go; each brings dozens of rows.
 REFINED_AT_ONCE = 16
 MOST_CLAUSES = 20_000
+# Batches after which a search is long enough to merge what is stable, which takes about as long as one.
+CONDENSE_AFTER = 8
 
 
 class TooManyClausesError(Exception):
@@ -94,6 +97,7 @@ class ReluSplit:
         self.tree = SearchTree(np.arange(len(found)), tree_bytes)
         self.worth = Worth()
         self.clipped = False
+        self._batches = 0
         self.programs = programs
         self.fits = self.network.library == NUMPY and fits(self.network)
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
@@ -135,6 +139,9 @@ class ReluSplit:
         Domains that promise a large subtree have their hidden values bounded once more first. Where no split is left
         that the bound would feel, the ascent itself has to go further: a long one follows.
         """
+        self._batches += 1
+        if self._batches == CONDENSE_AFTER:
+            self.root.draft = condense(self.network, self.root.intervals)
         every = np.arange(len(domains))
         parts = [Part(self._ascend(domains, ASCENT, budget), every, every)]
         tired = ~parts[0].stage.closed & self.worth.wanted(parts[0].stage.domains)

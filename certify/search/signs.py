@@ -17,7 +17,8 @@ from certify.search.domain import Domains, wide
 def relaxed_under_signs(root: Relaxed, domains: Domains) -> Relaxed:
     """The relaxation of every domain, from its own hidden bounds where it has some and the root's elsewhere."""
     network, library = root.network, root.network.library
-    relaxed = Relaxed(network, Interval(library.put(domains.lower), library.put(domains.upper)), noise=root.noise)
+    box = Interval(library.put(domains.lower), library.put(domains.upper))
+    relaxed = Relaxed(network, box, noise=root.noise, draft=root.draft)
     for name, interval in root.intervals.items():
         if name in domains.hidden:
             interval = Interval(*map(library.put, wide(domains.hidden[name])))
