@@ -36,6 +36,7 @@ FIRST_WORK = 10_000
 MORE_WORK = 4
 ROWS_SHARE = 0.5
 SHORTEST_TURN = 1.0
+SHORTEST_ROWS = 3.0
 # A turn of splits ends early if after this share of it less than so much of the search tree is closed.
 JUDGED_AFTER = 0.25
 LEAST_COVERED = 0.02
@@ -115,7 +116,11 @@ class Prover:
 
     def _tighten(self, root: Root, accept: Accept) -> bool:
         """Optimised bounds at the root; True if that decided the goal."""
-        for name, stage in (("alpha-CROWN", root.alpha_rows), ("alpha-CROWN on every layer", root.alpha_everywhere)):
+        stages: list[tuple[str, Callable[[], None]]] = [
+            ("alpha-CROWN", root.alpha_rows),
+            ("alpha-CROWN on every layer", partial(root.alpha_everywhere, self._shared)),
+        ]
+        for name, stage in stages:
             witness = accept(root.points) if len(root.points) else None
             if witness is not None:
                 self.proof.add(Outcome(False, True, float("-inf"), witness))
@@ -177,7 +182,8 @@ class Prover:
                 self.proof.add(outcome)
                 return
             self.progress.abandoned = abandoned
-            stage = partial(root.row_trees, work, self.tree_bytes, self._shared, self.budget.share(ROWS_SHARE))
+            rows = self.budget.share(ROWS_SHARE, max(SHORTEST_ROWS, time.monotonic() - began))
+            stage = partial(root.row_trees, work, self.tree_bytes, self._shared, rows)
             if self._take_stage(root, "branch and bound on every layer", stage):
                 return
             work *= MORE_WORK

@@ -21,6 +21,8 @@ from certify.settings import Budget
 
 # Share of the time that may go into the root's bounds.
 ROOT_SHARE = 0.4
+# Smaller walks through all layers than this, rows times values, are not worth a second process.
+SHARED_FLOATS = 2**20
 # Splits for hidden values are tried again if at most so many unstable rectifiers, or so much of the bound, are left.
 LEAST_FEWER = 0.9
 LEAST_NEARER = 0.7
@@ -66,9 +68,12 @@ class Root:
         """Optimised slopes for the margin rows alone."""
         self._optimise_rows()
 
-    def alpha_everywhere(self) -> None:
-        """Optimised slopes for every inexact hidden value too, layer by layer."""
-        self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired)
+    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows]) -> None:
+        """Optimised slopes for every inexact hidden value too, layer by layer. shared: as in `row_trees`."""
+        floats = sum(unstable(self.relaxed).values()) * sum(int(np.prod(s)) for s in self.network.shapes.values())
+        if floats < SHARED_FLOATS:
+            shared = lambda bound_rows: bound_rows  # noqa: E731
+        self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired, shared)
         self._optimise_rows()
 
     @property

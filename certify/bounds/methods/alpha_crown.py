@@ -21,9 +21,18 @@ def bound(network: Network, box: Interval, rows: Rows, expired: Callable[[], boo
     return relaxed, optimise(relaxed, rows, ASCENT, expired=expired).lower
 
 
-def tighten(network: Network, box: Interval, known: Mapping[str, Interval], expired: Callable[[], bool]) -> Relaxed:
-    """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up."""
-    return intermediate_bounds(network, box, known=known, bound_rows=_optimised(expired))
+def tighten(
+    network: Network,
+    box: Interval,
+    known: Mapping[str, Interval],
+    expired: Callable[[], bool],
+    shared: Callable[[BoundRows], BoundRows] = lambda bound_rows: bound_rows,
+) -> Relaxed:
+    """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up.
+
+    shared: who else takes part, as a way to bound rows made of another.
+    """
+    return intermediate_bounds(network, box, known=known, bound_rows=shared(_optimised(expired)))
 
 
 def _optimised(expired: Callable[[], bool]) -> BoundRows:
