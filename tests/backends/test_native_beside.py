@@ -10,13 +10,20 @@ import numpy as np
 import pytest
 from random_problems import problem, relu_network
 
+from certify.arrays import Array
 from certify.backends import native_beside
-from certify.backends.native_beside import Falsifier, Sharer
+from certify.backends.native_beside import Falsifier, RowSharer, Sharer
 from certify.backends.second_process import SecondProcess, Send
+from certify.bounds.backward import Rows
+from certify.bounds.intermediate import BoundRows, Relaxed, intermediate_bounds
+from certify.bounds.interval import Interval
+from certify.bounds.linear_form import LinearForm
+from certify.bounds.methods.alpha_crown import optimised
 from certify.network.evaluate import evaluate
 from certify.problem import Problem
 from certify.query.formula import Region
 from certify.search.branch_and_bound import Outcome, Progress, branch_and_bound
+from certify.search.frontier import Frontier
 from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
 from certify.settings import Budget
@@ -134,3 +141,61 @@ def test_what_a_lost_process_was_given_counts_as_open(
     assert outcome.bound <= 0.0
     assert progress.abandoned == 1
     assert any("second process was lost" in note for note in progress.notes)
+
+
+def test_whoever_has_nothing_left_gets_some_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly everything is given away at first; half of what is open over there comes back when it is asked for."""
+
+    def nearly_all(self: Frontier) -> Frontier:
+        one, other = self.pop(1), Frontier()
+        other.take(self)
+        self._stack, self.count, self.nbytes = [], 0, 0
+        self.push(one)
+        return other
+
+    halve, parent, taken = Frontier.halve, os.getpid(), []
+    monkeypatch.setattr(Frontier, "halve", lambda self: (nearly_all if os.getpid() == parent else halve)(self))
+    monkeypatch.setattr(Sharer, "refill", lambda self, f: (refill(self, f), taken.append(len(f)))[0])
+    monkeypatch.setattr(native_beside, "ASK_EVERY", 0.01)
+    _, brancher, outcome, progress, _ = searched(0, 0.2)
+    assert outcome.closed
+    assert max(taken) > 0
+    assert progress.leaves == brancher.tree.n_leaves
+
+
+refill = Sharer.refill
+
+
+def bounds_of(way: BoundRows) -> tuple[Relaxed, Relaxed]:
+    network = relu_network(np.random.default_rng(3), [6, 30, 30, 30, 2])
+    box = Interval(-np.ones((1, 6)), np.ones((1, 6)))
+    known = intermediate_bounds(network, box)
+    return known, intermediate_bounds(network, box, known=known.intervals, bound_rows=way)
+
+
+def test_every_other_row_is_bounded_over_there() -> None:
+    """The same numbers, one process or two."""
+    plain = optimised(lambda: False)
+    (_, alone), (_, together) = bounds_of(plain), bounds_of(RowSharer(plain))
+    for name, interval in alone.intervals.items():
+        np.testing.assert_allclose(together.intervals[name].lower, interval.lower, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(together.intervals[name].upper, interval.upper, rtol=1e-6, atol=1e-9)
+
+
+def test_rows_that_are_lost_keep_the_bounds_they_had() -> None:
+    parent, plain = os.getpid(), optimised(lambda: False)
+
+    def way(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm | None]:
+        if os.getpid() != parent:
+            os._exit(1)
+        return plain(relaxed, rows)
+
+    known, found = bounds_of(RowSharer(way))
+    last = known.network.nonlinear[-1].inputs[0]
+    before, after = known.intervals[last], found.intervals[last]
+    assert np.isfinite(after.lower).all()
+    assert (after.lower >= before.lower).all()
+    assert (after.lower > before.lower + 1e-6).any()
+    x = np.random.default_rng(0).uniform(-1, 1, size=(5000, 6))
+    values = evaluate(known.network.cone(last), x)
+    assert ((values >= after.lower) & (values <= after.upper)).all()

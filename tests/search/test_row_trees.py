@@ -124,3 +124,4 @@ def test_the_search_takes_turns_and_stays_right(seed: int, monkeypatch: pytest.M
         prover.screen()
         proof = prover.search(lambda points: None)
         assert proof.outcome.closed == (margin > 0.0)
+    assert turns

@@ -32,10 +32,12 @@ def tighten(
 
     shared: who else takes part, as a way to bound rows made of another.
     """
-    return intermediate_bounds(network, box, known=known, bound_rows=shared(_optimised(expired)))
+    return intermediate_bounds(network, box, known=known, bound_rows=shared(optimised(expired)))
 
 
-def _optimised(expired: Callable[[], bool]) -> BoundRows:
+def optimised(expired: Callable[[], bool]) -> BoundRows:
+    """A way to bound rows: with optimised slopes, or plain CROWN once the time is up."""
+
     def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
         if expired():
             return crown_rows(relaxed, rows)
