@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -67,20 +69,25 @@ class TwoProcessProver(Prover):
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
         if self.network.library != NUMPY:
             return super()._helped(brancher, accept, budget)
-        from certify.backends.native_beside import Falsifier, Sharer
-        from certify.backends.native_falsify import falsify
-
         if not isinstance(brancher, InputSplit):
+            from certify.backends.native_sharing import Sharer
+
             return Sharer(brancher, budget, accept, self.progress)
         if self.seed is None:
             return super()._helped(brancher, accept, budget)
-        seed = self.seed
-        return Falsifier(accept, lambda: falsify(self.problem, self.few, self.network, seed, self.budget))
+        from certify.backends.native_beside import Falsifier
+
+        return Falsifier(accept, partial(self._falsify, self.seed))
+
+    def _falsify(self, seed: int) -> Iterator[np.ndarray]:
+        from certify.backends.native_falsify import falsify
+
+        return falsify(self.problem, self.few, self.network, seed, self.budget)
 
     def _shared(self, bound_rows: BoundRows) -> BoundRows:
         if self.network.library != NUMPY:
             return super()._shared(bound_rows)
-        from certify.backends.native_beside import RowSharer
+        from certify.backends.native_sharing import RowSharer
 
         return RowSharer(bound_rows)
 

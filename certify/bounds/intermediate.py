@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
-from certify.bounds.condense import Condensed
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
+
+if TYPE_CHECKING:
+    from certify.bounds.condense import Condensed
 
 # Floats that one backward walk may hold per value; more rows are done in several walks. Measured: on a CPU arrays that
 # stay in the cache halve the time of convolutional networks against 2**24 and cost nothing elsewhere.
