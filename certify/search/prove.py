@@ -36,7 +36,8 @@ FIRST_WORK = 10_000
 MORE_WORK = 4
 ROWS_SHARE = 0.5
 SHORTEST_TURN = 1.0
-SHORTEST_ROWS = 3.0
+# Hidden values may take so many times as long as everything before them: a layer that time ran out for spoils the rest.
+ROWS_TURN = 3.0
 # A turn of splits ends early if after this share of it less than so much of the search tree is closed.
 JUDGED_AFTER = 0.25
 LEAST_COVERED = 0.02
@@ -158,11 +159,12 @@ class Prover:
 
         Two things take turns, each for about as long as everything before it (which began at `began`): splits for the
         goal, and splits for the hidden values, from whose bounds the next search for the goal starts anew. Neither
-        knows beforehand which of them is needed.
+        knows beforehand which of them is needed. Hidden values are left alone once they gained little, unless the
+        splits for the goal promise no end either.
         """
         from certify.search.relu_split import ReluSplit, TooManyClausesError
 
-        work = FIRST_WORK
+        work, promising = FIRST_WORK, False
         while not self.budget.expired() and not root.broken:
             try:
                 brancher = ReluSplit(
@@ -172,7 +174,8 @@ class Prover:
                 self.progress.notes.append("the specification has too many conjunctions to search one by one")
                 self.proof.add(Outcome(False, True, root.bound))
                 return
-            last, abandoned = not root.row_trees_pay, self.progress.abandoned
+            last = not root.deep or (promising and not root.row_trees_pay)
+            abandoned = self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
             outcome = self._branch(
                 "ReLU splits", brancher, accept, turn, (lambda: False) if last else self._hopeless(turn)
@@ -182,7 +185,8 @@ class Prover:
                 self.proof.add(outcome)
                 return
             self.progress.abandoned = abandoned
-            rows = self.budget.share(ROWS_SHARE, max(SHORTEST_ROWS, time.monotonic() - began))
+            promising = self.progress.covered >= LEAST_COVERED
+            rows = self.budget.share(ROWS_SHARE, ROWS_TURN * max(SHORTEST_TURN, time.monotonic() - began))
             stage = partial(root.row_trees, work, self.tree_bytes, self._shared, rows)
             if self._take_stage(root, "branch and bound on every layer", stage):
                 return

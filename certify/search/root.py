@@ -41,7 +41,7 @@ class Root:
         self.relaxed = Relaxed(network, self.box)
         self.slopes: dict[str, tuple[Array, ...]] = {}
         self.broken = False
-        self._row_trees_gain = True
+        self.row_trees_pay = True
         self.budget = budget.share(ROOT_SHARE)
 
     @property
@@ -77,9 +77,9 @@ class Root:
         self._optimise_rows()
 
     @property
-    def row_trees_pay(self) -> bool:
-        """Whether `row_trees` promises anything: some rectifiers depend on others, and it has not failed yet."""
-        return self._row_trees_gain and sum(count > 0 for count in unstable(self.relaxed).values()) > 1
+    def deep(self) -> bool:
+        """Whether open rectifiers depend on others, so that `row_trees` can do anything."""
+        return sum(count > 0 for count in unstable(self.relaxed).values()) > 1
 
     def row_trees(self, work: int, nbytes: int, shared: Callable[[BoundRows], BoundRows], budget: Budget) -> None:
         """Every inexact hidden value by branch and bound, on the network without dead rectifiers.
@@ -96,7 +96,7 @@ class Root:
         self.budget = budget
         self._optimise_rows()
         fewer = sum(unstable(self.relaxed).values()) < LEAST_FEWER * sum(inexact.values())
-        self._row_trees_gain = fewer or self.bound > LEAST_NEARER * before
+        self.row_trees_pay = fewer or self.bound > LEAST_NEARER * before
 
     def _optimise_rows(self) -> None:
         found = optimise(self.relaxed, self.rows(), ASCENT, expired=self.budget.expired)
