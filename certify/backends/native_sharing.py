@@ -74,7 +74,8 @@ class Sharer:
         return witness if witness is not None or not len(points) else self._accept(points)
 
     def share(self, frontier: Frontier) -> None:
-        """Give half of the open domains away, if nobody has any."""
+        """Take in what came back; give half of the open domains away, if nobody has any."""
+        self._take_back(frontier)
         free = self._other is None and not self._lost
         if free and time.monotonic() >= self._due and len(frontier) >= FEWEST_SHARED:
             given, number = frontier.halve(), self._forks
@@ -83,20 +84,25 @@ class Sharer:
 
     def refill(self, frontier: Frontier) -> Any:
         """Wait until the other process hands something back or is done; a witness, if it found one."""
+        self._take_back(frontier)
         while self._other is not None and not len(frontier) and not self._budget.expired():
             self._other.ask()
             witness = self._receive(wait=ASK_EVERY)
             if witness is not None:
                 return witness
-            while self._returned:
-                frontier.take(self._returned.pop())
+            self._take_back(frontier)
         return None
+
+    def _take_back(self, frontier: Frontier) -> None:
+        """What came back, at whatever moment it did, is to be proved here."""
+        while self._returned:
+            frontier.take(self._returned.pop())
 
     def settle(self, outcome: Outcome) -> Outcome:
         """With what was closed, lost or is still open over there."""
         if outcome.witness is not None:
             return outcome
-        if self._other is not None or self._lost:
+        if self._other is not None or self._lost or self._returned:
             return Outcome(False, outcome.finished and self._lost, min(outcome.bound, self._given))
         return replace(outcome, bound=min(outcome.bound, self._closed)) if outcome.closed else outcome
 
@@ -132,6 +138,7 @@ class Sharer:
         self._progress.count(there.domains, there.leaves, there.abandoned, there.open)
         self._progress.notes.extend(there.notes)
         self._closed = min(self._closed, report.outcome.bound)
+        self._lost |= not report.outcome.closed
 
     def _prove(self, given: Frontier, number: int, send: Send) -> None:
         """In the other process: search the given domains, send points that break the property, then the report."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from random_problems import problem, relu_network
 
 from certify.arrays import Array
 from certify.backends import native_sharing
-from certify.backends.native_sharing import RowSharer, Sharer
+from certify.backends.native_sharing import Report, RowSharer, Sharer
 from certify.backends.second_process import Send
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, intermediate_bounds
@@ -153,3 +153,45 @@ def test_rows_that_are_lost_keep_the_bounds_they_had() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, size=(5000, 6))
     values = evaluate(known.network.cone(last), x)
     assert ((values >= after.lower) & (values <= after.upper)).all()
+
+
+class Late:
+    """Another process that hands something back unasked, while this one is busy, and then reports that it is done."""
+
+    def __init__(self, frontier: Frontier) -> None:
+        done = Outcome(True, True, 1.0)
+        self.messages: list[object] = [frontier, Report(done, Progress(), [], 0, True)]
+        self.ended = False
+
+    def received(self, wait: float = 0.0) -> Iterator[object]:
+        if self.messages:
+            yield self.messages.pop(0)
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("after", ["refill", "share"])
+def test_what_comes_back_late_is_not_forgotten(after: str) -> None:
+    """A half that arrives between two batches, and the report after it: the half is still to be proved."""
+    _, brancher, _, progress, _ = searched(0, 0.35)
+    returned = Frontier()
+    returned.push(brancher.roots())
+    sharer = Sharer(brancher, Budget.starting_now(60), lambda points: None, progress)
+    sharer._other = Late(returned)  # type: ignore[assignment]
+    nothing = np.zeros((0, 10))
+    assert sharer.accept(nothing) is None
+    assert sharer.accept(nothing) is None
+    assert sharer._other is None
+    assert not sharer.settle(Outcome(True, True, 1.0)).closed
+    frontier = Frontier()
+    getattr(sharer, after)(frontier)
+    assert len(frontier) == 1
+    assert sharer.settle(Outcome(True, True, 1.0)).closed
+
+
+def test_a_part_that_was_not_closed_over_there_leaves_the_whole_open() -> None:
+    _, brancher, _, progress, _ = searched(0, 0.35)
+    sharer = Sharer(brancher, Budget.starting_now(60), lambda points: None, progress)
+    sharer._merge(Report(Outcome(False, True, -1.0), Progress(), [], 0, True))
+    assert not sharer.settle(Outcome(True, True, 1.0)).closed
