@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from certify.arrays import Array, namespace, to_numpy
+from certify.arrays import Array, namespace, single, to_numpy
+from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.conv import Conv
@@ -66,25 +67,31 @@ def _product(x: Array, matrix: Array) -> Array:
 
 @dataclass(frozen=True)
 class Condensed:
-    """source: the network that was condensed; network: in float32, rectifiers and their inputs under the same names.
+    """whole: the bounds it was made from, batch 1; relaxed: the same ones in the condensed network.
 
-    index: by either name, the flat elements that are left.
+    The condensed network is in float32 and takes u in [-1, 1], with which x = center + radius * u. Rectifiers and their
+    inputs keep their names; index: by either name, the flat elements that are left.
     """
 
-    source: Network
-    network: Network
+    whole: Relaxed
+    relaxed: Relaxed
     index: dict[str, np.ndarray]
 
     def gather(self, name: str, array: Array) -> Array:
         """[*leading, *shape] -> [*leading, open elements]."""
-        return _flat(array, self.source.shapes[name])[..., self._place(name, array)]
+        return _flat(array, self.whole.network.shapes[name])[..., self._place(name, array)]
 
     def scatter(self, name: str, part: Array, into: Array) -> Array:
-        """A copy of [*leading, *shape] with the open elements [*leading, k] put in."""
-        xp = namespace(part)
-        flat = _flat(xp.asarray(into, dtype=part.dtype, copy=True), self.source.shapes[name])
+        """[*leading, *shape]: a copy of `into`, which may be broadcast to it, with [*leading, open elements] put in."""
+        xp, shape = namespace(part), (*part.shape[:-1], *self.whole.network.shapes[name])
+        into = xp.broadcast_to(xp.asarray(into, dtype=part.dtype), shape)
+        flat = _flat(xp.asarray(into, copy=True), self.whole.network.shapes[name])
         flat[..., self._place(name, part)] = part
-        return flat.reshape((*part.shape[:-1], *self.source.shapes[name]))
+        return flat.reshape(shape)
+
+    def inputs(self, unit: np.ndarray) -> np.ndarray:
+        """Points [..., n_inputs] of the box of the network itself, in float64."""
+        return to_numpy(self.whole.box.center)[0] + to_numpy(self.whole.box.radius)[0] * unit
 
     def _place(self, name: str, like: Array) -> Any:
         index = self.index[name]
@@ -95,11 +102,9 @@ def _flat(array: Array, shape: tuple[int, ...]) -> Array:
     return array.reshape((*array.shape[: array.ndim - len(shape)], -1))
 
 
-def condense(network: Network, intervals: dict[str, Interval]) -> Condensed | None:
-    """None if other nonlinear ops than rectifiers occur, or if nothing would be saved.
-
-    intervals: of the inputs of all rectifiers, batch 1.
-    """
+def condense(whole: Relaxed) -> Condensed | None:
+    """None if other nonlinear ops than rectifiers occur, or if nothing would be saved. whole: batch 1."""
+    network, intervals = whole.network, whole.intervals
     nodes = network.nonlinear
     if not nodes or not all(isinstance(node.op, Relu) for node in nodes):
         return None
@@ -111,7 +116,19 @@ def condense(network: Network, intervals: dict[str, Interval]) -> Condensed | No
         return None
     index |= {n.inputs[0]: index[n.name] for n in nodes}
     matrices = _compose(network.single, intervals, index, ends)
-    return Condensed(network, _built(network, matrices, index, ends), index)
+    center, radius = (to_numpy(part)[0] for part in (whole.box.center, whole.box.radius))
+    for matrix in matrices.values():
+        matrix[-1] += center @ matrix[: network.n_inputs]
+        matrix[: network.n_inputs] *= radius[:, None]
+    small = _built(network, matrices, index, ends)
+    one = np.ones((1, network.n_inputs))
+    condensed = Condensed(whole, Relaxed(small, Interval(*map(small.library.put, (-one, one)))), index)
+    for node in small.nonlinear:
+        value = node.inputs[0]
+        interval = Interval(*(single(condensed.gather(value, side)) for side in intervals[value]))
+        condensed.relaxed.intervals[value] = interval
+        condensed.relaxed.relax(node, node.nonlinear_op.relax(interval))
+    return condensed
 
 
 def _open(node: Node, intervals: dict[str, Interval]) -> np.ndarray:

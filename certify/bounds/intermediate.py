@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 
-if TYPE_CHECKING:
-    from certify.bounds.condense import Condensed
-
 # Floats that one backward walk may hold per value; more rows are done in several walks. Measured: on a CPU arrays that
 # stay in the cache halve the time of convolutional networks against 2**24 and cost nothing elsewhere.
 WALK_FLOATS = 2**19
@@ -29,8 +26,7 @@ WALK_FLOATS_CUDA = 2**24
 class Relaxed:
     """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name.
 
-    noise: by linear node, what rounding does to a walk through it (see `rounding`). draft: the same network with less
-    in it, to look for parameters in.
+    noise: by linear node, what rounding does to a walk through it (see `rounding`).
     """
 
     network: Network
@@ -39,7 +35,6 @@ class Relaxed:
     relaxations: dict[str, Relaxation] = field(default_factory=dict)
     planes: dict[str, Planes] = field(default_factory=dict)
     noise: dict[str, Array] = field(default_factory=dict)
-    draft: Condensed | None = None
 
     def relax(self, node: Node, relaxation: Relaxation) -> None:
         """Take up a node's relaxation and plain CROWN's planes of it."""

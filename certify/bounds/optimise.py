@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from certify.arrays import Array, namespace, single
 from certify.bounds.backward import Rows, Walk, backward, forward_planes
-from certify.bounds.condense import Condensed
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -106,12 +105,10 @@ def optimise(
     """
     climb = _Climb(relaxed, rows, slopes, splits or {}, multipliers)
     if ascent.iterations > 0 and _has_draft(relaxed):
-        small = relaxed.draft if relaxed.draft is not None and relaxed.draft.source is relaxed.network else None
-        draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb, small))
+        draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb))
         _ascend(draft, ascent, settle, expired)
         if all(bool(namespace(value).isfinite(value).all()) for value in draft.values.values()):
-            found, ascent = draft.values, Ascent(iterations=0)
-            climb.values = found if small is None else _scattered(small, found, climb.values)
+            climb.values, ascent = draft.values, Ascent(iterations=0)
     walk, lower, settled = _ascend(climb, ascent, settle, expired)
     return Optimised(lower, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
 
@@ -164,32 +161,21 @@ def _has_draft(relaxed: Relaxed) -> bool:
 
 
 def _in_single(
-    relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb, small: Condensed | None
+    relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb
 ) -> tuple[Relaxed, Rows, Mapping[str, tuple[Array, ...]], Mapping[str, Split], Mapping[str, Array]]:
     """The arguments of the same climb in single precision, without account of its rounding."""
-
-    def part(name: str, array: Array) -> Array:
-        return single(array if small is None else small.gather(name, array))
-
-    network = relaxed.network.single if small is None else small.network
-    draft = Relaxed(network, Interval(*map(single, relaxed.box)))
-    for node in network.nonlinear:
-        inputs = [Interval(*(part(name, side) for side in relaxed.intervals[name])) for name in node.inputs]
+    draft = Relaxed(relaxed.network.single, Interval(*map(single, relaxed.box)))
+    for node in draft.network.nonlinear:
+        inputs = [Interval(*map(single, relaxed.intervals[name])) for name in node.inputs]
         draft.relax(node, node.nonlinear_op.relax(*inputs))
     coefficients = {name: single(array) for name, array in rows.coefficients.items()}
     signs = {
-        name: Split(part(name, split.sign), None if split.point is None else part(name, split.point))
+        name: Split(single(split.sign), None if split.point is None else single(split.point))
         for name, split in splits.items()
     }
-    slopes = {name: tuple(part(name, array) for array in arrays) for name, arrays in start.slopes().items()}
-    multipliers = {name: part(name, array) for name, array in start.multipliers().items()}
+    slopes = {name: tuple(map(single, arrays)) for name, arrays in start.slopes().items()}
+    multipliers = {name: single(array) for name, array in start.multipliers().items()}
     return draft, Rows(coefficients, single(rows.offset)), slopes, signs, multipliers
-
-
-def _scattered(small: Condensed, found: dict[str, Array], into: dict[str, Array]) -> dict[str, Array]:
-    """What was found for the elements that are left, among what was there for the others."""
-    name = lambda key: key.split(":", 1)[1].rsplit(":", 1)[0] if key.startswith("alpha:") else key[len("beta:") :]  # noqa: E731
-    return {key: small.scatter(name(key), value, into[key]) for key, value in found.items()}
 
 
 class _Climb:
@@ -206,11 +192,14 @@ class _Climb:
         self.relaxed, self.rows, self.splits = relaxed, rows, splits
         self.network = relaxed.network
         self.nodes = [node.name for node in self.network.nonlinear]
-        batch, count = relaxed.box.lower.shape[0], rows.count
+        starts = {name: relaxed.relaxations[name].start() for name in self.nodes}
+        # Where all subproblems have the same box, it may have a batch axis of 1.
+        batch = max([relaxed.box.lower.shape[0], *(s.shape[0] for parts in starts.values() for s in parts)])
+        count = rows.count
         self.values: dict[str, Array] = {}
         for name in self.nodes:
             given = slopes.get(name) if slopes is not None else None
-            for i, start in enumerate(given if given is not None else relaxed.relaxations[name].start()):
+            for i, start in enumerate(given if given is not None else starts[name]):
                 shape = (batch, count, *start.shape[2:])
                 self.values[f"alpha:{name}:{i}"] = namespace(start).broadcast_to(start, shape)
         for name, split in splits.items():

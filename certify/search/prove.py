@@ -162,19 +162,26 @@ class Prover:
         knows beforehand which of them is needed. Hidden values are left alone once they gained little, unless the
         splits for the goal promise no end either.
         """
-        from certify.search.relu_split import ReluSplit, TooManyClausesError
+        from certify.search.condensed_split import sign_search
+        from certify.search.relu_split import TooManyClausesError
 
         work, promising = FIRST_WORK, False
         while not self.budget.expired() and not root.broken:
+            last = not root.deep or (promising and not root.row_trees_pay)
             try:
-                brancher = ReluSplit(
-                    self.problem, root.goal, root.reduced(), root.margins, self.tree_bytes, self.programs
+                brancher = sign_search(
+                    self.problem,
+                    root.goal,
+                    root.reduced(),
+                    root.margins,
+                    self.tree_bytes,
+                    programs=self.programs,
+                    long=last or work > FIRST_WORK,
                 )
             except TooManyClausesError:
                 self.progress.notes.append("the specification has too many conjunctions to search one by one")
                 self.proof.add(Outcome(False, True, root.bound))
                 return
-            last = not root.deep or (promising and not root.row_trees_pay)
             abandoned = self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
             outcome = self._branch(

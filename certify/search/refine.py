@@ -66,18 +66,20 @@ def _most_urgent(urgency: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def mark(domains: Domains, depth: np.ndarray) -> Domains:
     """The domains, remembering that their hidden values were last bounded at `depth` [batch]."""
-    return replace(domains, marks={"depth": depth, "bound": np.full(len(domains), -np.inf)})
+    return replace(domains, marks=domains.marks | {"depth": depth, "bound": np.full(len(domains), -np.inf)})
 
 
 def first_bound(domains: Domains) -> Domains:
     """The domains, remembering their bound if it is the first under their present hidden bounds."""
     before = domains.marks["bound"]
-    return replace(domains, marks=domains.marks | {"bound": np.where(np.isneginf(before), domains.bound, before)})
+    return replace(
+        domains, marks=domains.marks | {"bound": np.where(np.isneginf(before), domains.marks["estimate"], before)}
+    )
 
 
 def pace(domains: Domains) -> np.ndarray:
     """How far a level of splits has moved each bound since the hidden values were last bounded, [batch]."""
-    gained = domains.bound - domains.marks["bound"]
+    gained = domains.marks["estimate"] - domains.marks["bound"]
     return np.maximum(gained / np.maximum(domains.depth - domains.marks["depth"], 1), 1e-300)
 
 
@@ -91,7 +93,7 @@ class Worth:
     def wanted(self, domains: Domains) -> np.ndarray:
         """Domains to refine before they are split further, [batch] mask."""
         levels = domains.depth - domains.marks["depth"]
-        ahead = -domains.bound > LEVELS_AHEAD * pace(domains)
+        ahead = -domains.marks["estimate"] > LEVELS_AHEAD * pace(domains)
         mask = (levels >= LEVELS_BETWEEN) & (ahead | (levels >= 2 * LEVELS_BETWEEN)) & ~(domains.bound > 0.0)
         if self._gain < LEAST_GAIN:
             self._patience -= 1
@@ -102,7 +104,7 @@ class Worth:
 
     def learn(self, before: Domains, after: Domains) -> None:
         """Take note of by how many levels of splits these domains came forward; a closed one came far enough."""
-        levels = (np.minimum(after.bound, 0.0) - before.bound) / pace(before)
+        levels = (np.minimum(after.marks["estimate"], 0.0) - before.marks["estimate"]) / pace(before)
         levels = np.where(after.bound > 0.0, np.maximum(levels, LEAST_GAIN), levels)
         found = float(np.minimum(levels, MOST_GAIN).mean())
         self._gain = found if self._patience <= 0 else (self._gain + found) / 2.0

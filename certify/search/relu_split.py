@@ -17,12 +17,11 @@ import numpy as np
 from certify.arrays import NUMPY, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
-from certify.bounds.condense import condense
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.optimise import Ascent, Optimised, optimise
-from certify.network.graph import INPUT
+from certify.network.graph import INPUT, Network
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, clauses
 from certify.search.branch_and_bound import Bounded
@@ -30,6 +29,7 @@ from certify.search.domain import Domains, concatenate, narrow, wide
 from certify.search.hidden_forms import hidden_forms
 from certify.search.leaf_program import fits, solve
 from certify.search.pick.halfspace import Row, look_ahead
+from certify.search.pick.pseudocost import Pseudocosts
 from certify.search.pick.relu_gap import Ranking, relu_gap
 from certify.search.refine import Worth, first_bound, mark, refine
 from certify.search.signs import as_splits, relaxed_under_signs, sign_children
@@ -52,8 +52,6 @@ FORM_FLOATS = 2**24
 # Domains whose hidden values are bounded anew in one go; each brings dozens of rows.
 REFINED_AT_ONCE = 16
 MOST_CLAUSES = 20_000
-# Batches after which a search is long enough to merge what is stable, which takes about as long as one.
-CONDENSE_AFTER = 8
 
 
 class TooManyClausesError(Exception):
@@ -79,13 +77,16 @@ class ReluSplit:
         margins: np.ndarray,
         tree_bytes: int,
         programs: bool = False,
+        space: Relaxed | None = None,
     ) -> None:
         """root: bounds on the goal's box, batch 1; margins: [atoms] lower bounds of the goal's rows proven already.
 
         programs: whether linear programs bound every subproblem, instead of only those that nothing else can close.
+        space: where the subproblems live, if that is not the network itself.
         """
         self.problem, self.goal, self.root = problem, goal, root
         self.network = root.network
+        self.space = root if space is None else space
         found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
         if len(found) > MOST_CLAUSES:
             raise TooManyClausesError
@@ -97,19 +98,20 @@ class ReluSplit:
         self.tree = SearchTree(np.arange(len(found)), tree_bytes)
         self.worth = Worth()
         self.clipped = False
-        self._batches = 0
         self.programs = programs
-        self.fits = self.network.library == NUMPY and fits(self.network)
+        own = space is None
+        self.fits = own and self.network.library == NUMPY and fits(self.network)
         self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
         few = CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
-        self.forms = hidden_forms(root, self.values, FORM_FLOATS if few else CLIP_FLOATS)
+        self.forms = hidden_forms(root, self.values, FORM_FLOATS if few else CLIP_FLOATS) if own else {}
         self.looks = few and bool(self.forms)
+        self.pseudocosts = Pseudocosts(self.space.network)
         self.clips = bool(self.forms) and sum(f.form.coefficient[0].size for f in self.forms.values()) <= CLIP_FLOATS
 
     def roots(self) -> Domains:
         """One domain per open conjunction."""
         count = len(self.clauses)
-        signs = {v: np.zeros((count, *self.network.shapes[v]), dtype=np.int8) for v in self.values}
+        signs = {v: np.zeros((count, *self.space.network.shapes[v]), dtype=np.int8) for v in self.values}
         margins = np.where(self.clauses < 0, -1.0, np.append(self.margins, 0.0)[self.clauses])
         domains = Domains(
             np.repeat(self.goal.lower[None], count, axis=0),
@@ -119,17 +121,18 @@ class ReluSplit:
             np.zeros(count, dtype=int),
             margins,
             margins.max(axis=1),
-            hidden={v: narrow(self.root.intervals[v], count) for v in self.values},
+            hidden={v: narrow(self.space.intervals[v], count) for v in self.values},
             signs=signs,
+            marks=_unsplit(margins.max(axis=1)),
         )
         return mark(domains, domains.depth)
 
     def batch_size(self, limit: int | None) -> int:
         """As many as keep one walk's arrays moderate."""
-        widest = max(int(np.prod(shape)) for shape in self.network.shapes.values())
+        widest = max(int(np.prod(shape)) for shape in self.space.network.shapes.values())
         size = max(1, min(LARGEST_BATCH, BATCH_FLOATS // (widest * self.width)))
         if limit is not None:
-            total = sum(int(np.prod(shape)) for shape in self.network.shapes.values()) * self.width
+            total = sum(int(np.prod(shape)) for shape in self.space.network.shapes.values()) * self.width
             size = max(1, min(size, limit // (200 * total)))
         return size
 
@@ -139,9 +142,6 @@ class ReluSplit:
         Domains that promise a large subtree have their hidden values bounded once more first. Where no split is left
         that the bound would feel, the ascent itself has to go further: a long one follows.
         """
-        self._batches += 1
-        if self._batches == CONDENSE_AFTER:
-            self.root.draft = condense(self.network, self.root.intervals)
         every = np.arange(len(domains))
         parts = [Part(self._ascend(domains, ASCENT, budget), every, every)]
         tired = ~parts[0].stage.closed & self.worth.wanted(parts[0].stage.domains)
@@ -166,7 +166,7 @@ class ReluSplit:
             if budget.expired():
                 break
             domain = stage.domains.select(np.array([row]))
-            relaxed, rows = relaxed_under_signs(self.root, domain), self._rows(domain.task)
+            relaxed, rows = relaxed_under_signs(self.root, domain), self._rows(domain.task, self.network)
             signs = {value: sign[0] for value, sign in domain.signs.items()}
             solution = solve(relaxed, rows, signs, seconds=budget.remaining())
             if solution is None:
@@ -199,6 +199,21 @@ class ReluSplit:
     def _ascend(self, domains: Domains, ascent: Ascent, budget: Budget, record: bool = True) -> Stage:
         """One ascent; closed domains are recorded as leaves."""
         relaxed, found = self._bounds(domains, ascent, budget)
+        keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
+        slopes = {name: tuple(keep(s) for s in parts) for name, parts in found.slopes.items()}
+        multipliers = {value: keep(m) for value, m in found.multipliers.items()}
+        for value in self.values:
+            if value not in multipliers:
+                multipliers[value] = np.zeros((len(domains), self.width, *self.space.network.shapes[value]), np.float32)
+        domains, closed = self._judged(domains, found, record)
+        if record:
+            domains = self._learned(domains)
+        domains = first_bound(replace(domains, slopes=slopes, multipliers=multipliers))
+        ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
+        return Stage(domains, closed, relaxed, found, ranking)
+
+    def _judged(self, domains: Domains, found: Optimised, record: bool) -> tuple[Domains, np.ndarray]:
+        """The domains with what an ascent proved and promises of them, and the mask of those it closed (recorded)."""
         margins = np.fmax(domains.margins, to_numpy(found.lower))
         bound = np.fmax(domains.bound, margins.max(axis=1))
         if self.width > 1:
@@ -206,16 +221,15 @@ class ReluSplit:
         closed = bound > 0.0
         if record:
             self._record_leaves(domains, closed, margins, found)
-        keep = lambda array: to_numpy(array).astype(np.float32)  # noqa: E731
-        slopes = {name: tuple(keep(s) for s in parts) for name, parts in found.slopes.items()}
-        multipliers = {value: keep(m) for value, m in found.multipliers.items()}
-        for value in self.values:
-            if value not in multipliers:
-                multipliers[value] = np.zeros((len(domains), self.width, *self.network.shapes[value]), np.float32)
-        domains = replace(domains, margins=margins, bound=bound, slopes=slopes, multipliers=multipliers)
-        domains = first_bound(domains)
-        ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
-        return Stage(domains, closed, relaxed, found, ranking)
+        return replace(domains, margins=margins, bound=bound, marks=domains.marks | {"estimate": bound}), closed
+
+    def _learned(self, domains: Domains) -> Domains:
+        """Take note of what the splits that made these domains gained, once."""
+        marks = domains.marks
+        new = np.flatnonzero(marks["place"] >= 0)
+        place, side, score, before = (marks[key][new] for key in ("place", "side", "score", "before"))
+        self.pseudocosts.learn(place, side, score, marks["estimate"][new] - before)
+        return replace(domains, marks=marks | {"place": np.full(len(domains), -1)})
 
     def _joint(self, domains: Domains, found: Optimised) -> np.ndarray:
         """What the rows of each conjunction say together, [batch]."""
@@ -224,12 +238,12 @@ class ReluSplit:
         return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, box.center, box.radius)
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
-        relaxed = relaxed_under_signs(self.root, domains)
-        splits = as_splits(domains.signs, self.network.library)
-        put = self.network.library.put
+        relaxed = relaxed_under_signs(self.space, domains)
+        library = self.space.network.library
+        splits, put = as_splits(domains.signs, library), library.put
         found = optimise(
             relaxed,
-            self._rows(domains.task),
+            self._rows(domains.task, self.space.network),
             ascent,
             slopes={n: tuple(put(s) for s in parts) for n, parts in domains.slopes.items()} or None,
             splits=splits,
@@ -254,13 +268,18 @@ class ReluSplit:
             some = np.arange(first, min(len(domains), first + REFINED_AT_ONCE))
             chosen = domains.select(some)
             if not budget.expired():
-                splits = as_splits(chosen.signs, self.network.library)
-                relaxed = relaxed_under_signs(self.root, chosen)
-                hidden = refine(relaxed, splits, {v: u[some] for v, u in urgency.items()})
-                chosen = replace(chosen, hidden={v: narrow(hidden[v], len(some)) for v in self.values})
-                self.tree.add(HiddenBounds(chosen.node, chosen.hidden))
+                hidden = self._refined_hidden(chosen, {v: u[some] for v, u in urgency.items()})
+                chosen = replace(chosen, hidden=hidden)
             found.append(chosen)
         return mark(concatenate(found), domains.depth)
+
+    def _refined_hidden(self, domains: Domains, urgency: dict[str, np.ndarray]) -> dict[str, Interval]:
+        """Tighter bounds of the domains' hidden values (recorded). urgency: as in `refine`."""
+        splits = as_splits(domains.signs, self.network.library)
+        hidden = refine(relaxed_under_signs(self.root, domains), splits, urgency)
+        found = {v: narrow(hidden[v], len(domains)) for v in self.values}
+        self.tree.add(HiddenBounds(domains.node, found))
+        return found
 
     def _finished(self, part: Part, budget: Budget) -> Bounded:
         """A part's domains clipped, with the split of each that is still open."""
@@ -278,12 +297,22 @@ class ReluSplit:
         if len(busy) and self.looks:
             scores = self._look_ahead(stage, rows[busy])
             chosen[busy] = np.where(ranking.score[busy] > 0.0, scores, -1.0).argmax(axis=1)
+        elif len(busy):
+            place = self.pseudocosts.place(ranking.number[busy], ranking.element[busy])
+            missing = np.maximum(-domains.marks["estimate"][busy], 1e-300)
+            scores = self.pseudocosts.scores(place, ranking.score[busy], missing)
+            chosen[busy] = np.where(ranking.score[busy] > 0.0, scores, -1.0).argmax(axis=1)
         detail = Detail(*(field[np.arange(len(rows)), chosen] for field in ranking))
         points = to_numpy(stage.found.form.minimiser(stage.relaxed.box))[rows[still]].reshape(-1, self.network.n_inputs)
+        points = self._inputs(points)
         if self.clips and len(still):
             domains, empty = self._clipped(stage, rows, still, domains)
             closed |= empty
         return Bounded(domains, closed, points, detail)
+
+    def _inputs(self, points: np.ndarray) -> np.ndarray:
+        """The network's inputs that these ones of the space are, [k, n_inputs]."""
+        return points
 
     def _look_ahead(self, stage: Stage, rows: np.ndarray) -> np.ndarray:
         """Scores [k, candidates] of the ranked splits, by the row that is nearest to closing each domain."""
@@ -352,13 +381,13 @@ class ReluSplit:
         raised = {value: multiplier + np.float32(1.0) for value, multiplier in domains.multipliers.items()}
         return self._ascend(replace(domains, multipliers=raised), Ascent(iterations=0), budget, record=False).ranking
 
-    def _rows(self, task: np.ndarray) -> Rows:
-        """The rows of each domain's conjunction."""
-        put = self.network.library.put
+    def _rows(self, task: np.ndarray, network: Network) -> Rows:
+        """The rows of each domain's conjunction, for walks through the space's network or the problem's own."""
+        put = network.library.put
         places = self.clauses[task]
         atoms = np.where(places < 0, -1, np.append(self.goal.atoms, -1)[places])
         outputs, inputs, offset = self.problem.margin_rows(atoms)
-        coefficients = {self.network.output: put(outputs)}
+        coefficients = {network.output: put(outputs)}
         if inputs is not None:
             coefficients[INPUT] = put(inputs)
         return Rows(coefficients, put(offset))
@@ -371,9 +400,28 @@ class ReluSplit:
         stuck = open_ & ~(score > 0.0)
         chosen = np.flatnonzero(open_ & (score > 0.0))
         # The easiest come last, so that they are taken up first.
-        chosen = chosen[np.argsort(bounded.domains.bound[chosen])]
-        domains, number, element = bounded.domains.select(chosen), number[chosen], element[chosen]
+        chosen = chosen[np.argsort(bounded.domains.marks["estimate"][chosen])]
+        domains, number, element, score = bounded.domains.select(chosen), number[chosen], element[chosen], score[chosen]
         children = self.tree.new_children(len(chosen))
         values = [self.network.nonlinear[n].inputs[0] for n in number]
-        self.tree.add(ReluCut(domains.node, values, element, children))
-        return replace(sign_children(self.network, domains, number, element), node=children.reshape(-1)), stuck
+        self.tree.add(ReluCut(domains.node, values, self._flat(number, element), children))
+        marks = domains.marks | {"place": self.pseudocosts.place(number, element), "score": score}
+        marks["before"] = marks["estimate"]
+        found = sign_children(self.space.network, replace(domains, marks=marks), number, element)
+        marks = found.marks | {"side": np.tile([0, 1], len(number))}
+        return replace(found, node=children.reshape(-1), marks=marks), stuck
+
+    def _flat(self, number: np.ndarray, element: np.ndarray) -> np.ndarray:
+        """The flat elements of the network that these ones of the space are."""
+        return element
+
+
+def _unsplit(bound: np.ndarray) -> dict[str, np.ndarray]:
+    """Marks of domains that no split made. estimate: [batch] what their bound may be, which need not be proven.
+
+    place, side, score, before: of the split that made it, see `Pseudocosts`; place -1 where that is not to be learned
+    from (any more).
+    """
+    nothing = np.zeros(len(bound))
+    none = np.zeros(len(bound), dtype=int)
+    return {"estimate": bound, "place": none - 1, "side": none, "score": nothing, "before": nothing}

@@ -17,8 +17,9 @@ from certify.search.domain import Domains, wide
 def relaxed_under_signs(root: Relaxed, domains: Domains) -> Relaxed:
     """The relaxation of every domain, from its own hidden bounds where it has some and the root's elsewhere."""
     network, library = root.network, root.network.library
-    box = Interval(library.put(domains.lower), library.put(domains.upper))
-    relaxed = Relaxed(network, box, noise=root.noise, draft=root.draft)
+    own = domains.lower.shape[1] > 0
+    box = Interval(library.put(domains.lower), library.put(domains.upper)) if own else root.box
+    relaxed = Relaxed(network, box, noise=root.noise)
     for name, interval in root.intervals.items():
         if name in domains.hidden:
             interval = Interval(*map(library.put, wide(domains.hidden[name])))

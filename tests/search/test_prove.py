@@ -7,6 +7,7 @@ import pytest
 from random_problems import least_margins, problem, random_formula, relu_network
 
 from certify.arrays import NUMPY, Library
+from certify.bounds import condense as condense_module
 from certify.bounds.backward import backward
 from certify.bounds.interval import Interval
 from certify.network.evaluate import evaluate
@@ -14,6 +15,8 @@ from certify.problem import Problem, clauses, worst_margin
 from certify.query.formula import AllOf, AnyOf, Region
 from certify.search import prove as prove_module
 from certify.search.branch_and_bound import Progress
+from certify.search.condensed_split import CondensedSplit
+from certify.search.domain import narrow
 from certify.search.prove import Prover
 from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
@@ -162,8 +165,11 @@ def locate(tree: SearchTree, points: np.ndarray, lower: np.ndarray, upper: np.nd
     return found, out
 
 
+@pytest.mark.parametrize("condensed", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_a_stranger_can_recompute_the_leaves_of_sign_splits(seed: int) -> None:
+def test_a_stranger_can_recompute_the_leaves_of_sign_splits(
+    seed: int, condensed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the recorded signs, slopes and multipliers alone, every closed leaf's bound comes out positive again."""
     rng = np.random.default_rng(seed)
     network = relu_network(rng, [4, 6, 6, 2])
@@ -173,6 +179,11 @@ def test_a_stranger_can_recompute_the_leaves_of_sign_splits(seed: int) -> None:
     root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
     root.crown()
     brancher = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
+    if condensed:
+        monkeypatch.setattr(condense_module, "_worth", lambda network: np.inf)
+        small = condense_module.condense(root.relaxed)
+        assert small is not None
+        brancher = CondensedSplit(posed, root.goal, small, np.array([-np.inf]), 2**28)
     outcome = prove_module.branch_and_bound(brancher, Budget.starting_now(60), lambda points: None, Progress())
     assert outcome.closed
     signs = signs_by_node(brancher.tree, network)
@@ -201,7 +212,8 @@ def signs_by_node(tree: SearchTree, network) -> dict[int, dict[str, np.ndarray]]
 
 def bounds_by_node(brancher: ReluSplit) -> tuple[dict[int, Interval], dict[int, dict[str, Interval]]]:
     """For every node, its box and the bounds of its hidden values: those of its parent, or what was recorded of it."""
-    boxes, hidden = {0: brancher.root.box}, {0: brancher.roots().hidden}
+    root = brancher.root
+    boxes, hidden = {0: root.box}, {0: {v: narrow(root.intervals[v], 1) for v in brancher.values}}
     for step in brancher.tree.steps:
         if isinstance(step, ReluCut):
             for node, pair in zip(step.node, step.children, strict=True):

@@ -79,13 +79,13 @@ def test_nothing_is_refined_without_a_promise() -> None:
     worth, brancher = Worth(), brancher_for(0, [3, 4, 2], 0.1)[0]
     one = brancher.roots()
     many = mark(one.select(np.zeros(20, dtype=int)), np.zeros(20, dtype=int))
-    many.depth[:], many.bound[:] = 6, -1.0
-    many.marks["bound"][:] = -1.3
+    many.depth[:] = 6
+    many.marks["bound"][:], many.marks["estimate"][:] = -1.3, -1.0
     assert worth.wanted(many).sum() == 8
     worth.learn(many, many)
     assert not any(worth.wanted(many).any() for _ in range(39))
     assert worth.wanted(many).sum() == 8
-    worth.learn(many, replace(many, bound=np.ones(20)))
+    worth.learn(many, replace(many, bound=np.ones(20), marks=many.marks | {"estimate": np.ones(20)}))
     assert worth.wanted(many).all()
 
 
