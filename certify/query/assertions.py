@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Protocol, cast
 
-from certify.errors import ParseError
 from certify.query.syntax import Arithmetic, Assertion, Comparison, Connective, Constant, Relation, Term, Variable
 from certify.query.tokens import BINARY, BOUND, CLOSE, OPEN, WORD, Source, Token
 
@@ -125,8 +124,6 @@ class AssertionReader:
         left = self.vocabulary.term(token[8], token.start(8))
         right = self.vocabulary.term(token[9], token.start(9))
         if operator in _ARITHMETIC:
-            if operator == "*" and isinstance(left, Variable) and isinstance(right, Variable):
-                raise self._nonlinear(offset)
             return Arithmetic(_ARITHMETIC[operator], (left, right), offset)
         if operator not in _RELATIONS:
             raise self.source.error(offset, f"'{operator}' is not a relation", "use one of <= >= < > == !=")
@@ -149,11 +146,9 @@ class AssertionReader:
         return Comparison(_RELATIONS[closed.head], self._term(left), self._term(right), closed.offset)
 
     def _arithmetic(self, closed: _List) -> Arithmetic:
-        """A sum, difference or product; a product has at most one factor with a variable in it."""
+        """A sum, difference or product."""
         self._check_count(closed, 1 if closed.head == "-" else self.vocabulary.minimum_operands)
         terms = tuple([self._term(operand) for operand in closed.operands])
-        if closed.head == "*" and sum(map(_has_variable, terms)) > 1:
-            raise self._nonlinear(closed.offset)
         return Arithmetic(_ARITHMETIC[closed.head], terms, closed.offset)
 
     def _formula(self, closed: _List) -> Assertion | None:
@@ -190,10 +185,6 @@ class AssertionReader:
         if count < minimum:
             self.source.tolerate(closed.offset, f"'{closed.head}' with a single operand")
 
-    def _nonlinear(self, offset: int) -> ParseError:
-        hint = "only linear terms can be read: a number times a variable"
-        return self.source.error(offset, "a product of two variables is not supported yet", hint)
-
     def _term(self, operand: _Operand) -> Term:
         if not isinstance(operand, (Constant, Variable, Arithmetic)):
             raise self.source.error(operand.offset, "expected a number, a variable or arithmetic here")
@@ -212,8 +203,3 @@ def negation(assertion: Assertion) -> Assertion:
     opposite = tuple(negation(operand) for operand in assertion.operands)
     return Connective("or" if assertion.operator == "and" else "and", opposite, assertion.offset)
 
-
-def _has_variable(term: Term) -> bool:
-    if isinstance(term, Arithmetic):
-        return any(_has_variable(operand) for operand in term.operands)
-    return isinstance(term, Variable)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from certify.query.formula import FALSE, TRUE, AllOf, AnyOf, Atoms, Formula
 from certify.query.linear import Constraint, nearest, rounded_up
 from certify.query.syntax import Query
 
+Row = tuple[tuple[tuple[int, float], ...], float]  # coefficients by number of a variable, right-hand side
 _Key = tuple[tuple[tuple[int, float], ...], float, bool]
 
 
@@ -19,8 +22,8 @@ class AtomTable:
     the atom differ from the text, by half a unit in the last place. Witnesses are replayed against the text.
     """
 
-    def __init__(self, query: Query, n_inputs: int, n_outputs: int) -> None:
-        self._query, self._n_inputs, self._n_outputs = query, n_inputs, n_outputs
+    def __init__(self, query: Query) -> None:
+        self._query = query
         self._numbers: dict[_Key, int] = {}
         self._offsets: list[int] = []
 
@@ -52,8 +55,17 @@ class AtomTable:
             self._offsets.append(offset)
         return number
 
-    def finish(self) -> Atoms:
-        """All atoms as arrays."""
+    def mentioned(self) -> list[int]:
+        """The numbers of the variables and products that occur, ascending."""
+        return sorted({variable for coefficients, _, _ in self._numbers for variable, _ in coefficients})
+
+    def rows(self) -> Iterator[Row]:
+        """Coefficients and right-hand side of each atom, in the order of their numbers."""
+        for coefficients, rhs, _ in self._numbers:
+            yield coefficients, rhs
+
+    def finish(self, inputs: np.ndarray, outputs: np.ndarray) -> Atoms:
+        """All atoms as arrays, with these variables and products (ascending numbers) as their columns."""
         rows, columns, values = [], [], []
         for row, (coefficients, _, _) in enumerate(self._numbers):
             for column, value in coefficients:
@@ -65,16 +77,16 @@ class AtomTable:
             np.array(columns, dtype=int),
             np.array(values, dtype=float),
         )
-        on_output = at_column >= self._n_inputs
-        outputs = np.zeros((len(self._numbers), self._n_outputs))
-        outputs[at_row[on_output], at_column[on_output] - self._n_inputs] = entry[on_output]
-        inputs = None
+        on_output = np.isin(at_column, outputs)
+        of_outputs = np.zeros((len(self._numbers), len(outputs)))
+        of_outputs[at_row[on_output], np.searchsorted(outputs, at_column[on_output])] = entry[on_output]
+        of_inputs = None
         if not on_output.all():
-            inputs = np.zeros((len(self._numbers), self._n_inputs))
-            inputs[at_row[~on_output], at_column[~on_output]] = entry[~on_output]
+            of_inputs = np.zeros((len(self._numbers), len(inputs)))
+            of_inputs[at_row[~on_output], np.searchsorted(inputs, at_column[~on_output])] = entry[~on_output]
         return Atoms(
-            outputs=outputs,
-            inputs=inputs,
+            outputs=of_outputs,
+            inputs=of_inputs,
             rhs=np.array([rhs for _, rhs, _ in self._numbers], dtype=float),
             strict=np.array([strict for _, _, strict in self._numbers], dtype=bool),
             line=self._query.lines(np.array(self._offsets, dtype=int)),

@@ -1,51 +1,53 @@
-"""The declarations of VNN-LIB 2.0 for one network, and the elements of its tensors."""
+"""The declarations of VNN-LIB 2.0: networks, their tensors, and the elements of these."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 
 from certify.query.assertions import STATEMENTS
-from certify.query.syntax import Tensor
+from certify.query.syntax import Likeness, NetworkDeclaration, Role, Tensor
 from certify.query.tokens import BOUND, CLOSE, OPEN, WORD, Source, Token
-from certify.query.typecheck import check_declared_types, element_type
+from certify.query.typecheck import check_declared_types, check_likeness, element_type
 
 MAX_ELEMENTS = 10**8  # per tensor: 80 times the largest of the competition; above it a box alone exhausts the memory
 
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _SHAPE = re.compile(r"\[(?:\d{1,9}(?:,\d{1,9})*)?\]", re.ASCII)
+_ROLES: dict[str, Role] = {"declare-input": "input", "declare-hidden": "hidden", "declare-output": "output"}
+_ORDER = list(_ROLES.values())
+_LIKENESSES: dict[str, Likeness] = {"equal-to": "equal-to", "isomorphic-to": "isomorphic-to"}
 _RESERVED = frozenset({"and", "or", "initialized"})
 
 
 class Declarations:
-    """What the network and its tensors are called, and what shape and type they have."""
+    """What the networks and their tensors are called, and what shape and type they have."""
 
     def __init__(self, source: Source, tokens: Iterator[Token]) -> None:
         self.source, self.tokens = source, tokens
-        self.network = ""
+        self.networks: dict[str, NetworkDeclaration] = {}
         self.tensors: dict[str, Tensor] = {}
         self._names: dict[str, int] = {}  # networks and tensors share one namespace: name -> offset
 
-    def with_role(self, role: str) -> tuple[Tensor, ...]:
-        """The inputs, or the outputs, in the order declared."""
-        return tuple(tensor for tensor in self.tensors.values() if tensor.role == role)
-
-    def read_network(self, offset: int) -> None:
+    def read_network(self, offset: int) -> NetworkDeclaration:
         """The rest of the `(declare-network` at `offset`."""
-        source = self.source
+        source, name = self.source, ""
+        like: tuple[Likeness, str] | None = None
+        tensors: list[Tensor] = []
         for token in self.tokens:
             kind, head = token.lastindex, token[OPEN]
-            if kind == WORD and not self.network:
-                self.network = self._new_name(token[WORD], token.start())
-            elif kind == OPEN and self.network and head in ("declare-input", "declare-output"):
-                self._read_tensor("input" if head == "declare-input" else "output", token.start())
-            elif kind == OPEN and head in ("declare-hidden", "equal-to", "isomorphic-to"):
-                raise source.error(token.start(), f"{head} is not supported yet")
-            elif kind == CLOSE and self.network:
+            if kind == WORD and not name:
+                name = self._new_name(token[WORD], token.start())
+            elif kind == OPEN and name and head in _ROLES:
+                tensors.append(self._read_tensor(_ROLES[head], token.start(), tensors))
+            elif kind == OPEN and name and head in _LIKENESSES:
+                if like or tensors:
+                    raise source.error(token.start(), f"{head} stands once, after the name {name}, before its tensors")
+                like = self._read_likeness(_LIKENESSES[head], token.start())
+            elif kind == CLOSE and name:
                 break
             elif kind == BOUND or (kind == OPEN and head in STATEMENTS):
                 raise source.unclosed(offset)
@@ -54,15 +56,40 @@ class Declarations:
                 raise source.error(token.start(), "expected the network's name, then its inputs and outputs", hint)
         else:
             raise source.unclosed(offset)
-        for role in ("input", "output"):
-            if not self.with_role(role):
-                raise source.error(offset, f"network {self.network} has no {role}", f"add (declare-{role} ...)")
-        check_declared_types(source, tuple(self.tensors.values()))
+        network = NetworkDeclaration(name, *(_with_role(tensors, role) for role in _ROLES.values()), like)
+        self._check(network, offset)
+        self.networks[name] = network
+        return network
 
-    def _read_tensor(self, role: Literal["input", "output"], offset: int) -> None:
+    def _check(self, network: NetworkDeclaration, offset: int) -> None:
+        for role, tensors in (("input", network.inputs), ("output", network.outputs)):
+            if not tensors:
+                raise self.source.error(offset, f"network {network.name} has no {role}", f"add (declare-{role} ...)")
+        check_declared_types(self.source, tuple(self.tensors.values()))
+        if network.like:
+            check_likeness(self.source, network, self.networks[network.like[1]])
+
+    def _read_likeness(self, kind: Likeness, offset: int) -> tuple[Likeness, str]:
+        words = self.source.words(self.tokens, offset)
+        other = words[0][0] if len(words) == 1 else ""
+        if other not in self.networks:
+            message = f"'{other}' is no network declared before" if other else f"{kind} takes the name of one network"
+            raise self.source.error(offset, message, f"({kind} NAME) names an earlier network")
+        if self.networks[other].like:
+            hint = f"name {self.networks[other].like[1]} instead"  # type: ignore[index]
+            raise self.source.error(offset, f"{other} is itself {self.networks[other].like[0]} another network", hint)  # type: ignore[index]
+        return kind, other
+
+    def _read_tensor(self, role: Role, offset: int, before: Sequence[Tensor]) -> Tensor:
         words = self.source.words(self.tokens, offset)
         if len(words) == 3 and words[2][0] == "initialized":
             raise self.source.error(words[2][1], "an initialized input is not supported yet")
+        value = ""
+        if role == "hidden":
+            value = self.source.strings.get(words.pop()[1], "") if words else ""
+            if not value:
+                hint = '(declare-hidden NAME float32 [1,2] "name of a tensor in the ONNX file")'
+                raise self.source.error(offset, "a hidden value needs the ONNX name of a tensor, in quotes", hint)
         dtype, bracket, dims = words[1][0].partition("[") if len(words) == 2 else ("", "", "")
         if not _SHAPE.fullmatch(bracket + dims):
             hint = f"(declare-{role} NAME float32 [1,2]), with commas; [] is a scalar"
@@ -76,9 +103,11 @@ class Declarations:
             raise self.source.error(place, f"the shape of {name} has a dimension 0", hint)
         if math.prod(shape) > MAX_ELEMENTS:
             raise self.source.error(place, f"{name} has more than {MAX_ELEMENTS} elements")
-        if role == "input" and self.with_role("output"):
-            self.source.tolerate(offset, "an input declared after an output")
-        self.tensors[name] = Tensor(name, role, dtype, shape, offset)
+        if any(_ORDER.index(tensor.role) > _ORDER.index(role) for tensor in before):
+            what = "an input declared after an output" if role == "input" else "a hidden value declared after an output"
+            self.source.tolerate(offset, what)
+        self.tensors[name] = Tensor(name, role, dtype, shape, offset, value)
+        return self.tensors[name]
 
     def _new_name(self, name: str, offset: int) -> str:
         if not _NAME.fullmatch(name) or name in _RESERVED:
@@ -124,6 +153,10 @@ def flat_index(indices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     inside = (indices < np.array(shape, dtype=np.int64)).all(axis=1)
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return np.where(inside, indices @ np.array(strides, dtype=np.int64), -1)
+
+
+def _with_role(tensors: Sequence[Tensor], role: Role) -> tuple[Tensor, ...]:
+    return tuple(tensor for tensor in tensors if tensor.role == role)
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ the open one, and a witness is replayed against the query itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -19,10 +19,13 @@ import numpy as np
 from certify.query.atoms import AtomTable
 from certify.query.boundedness import check_bounded, check_consistent
 from certify.query.collector import paused_collector
+from certify.query.columns import Columns, make_columns
+from certify.query.equations import define_inputs
 from certify.query.formula import FALSE, TRUE, Atoms, Region, all_of, any_of
+from certify.query.implied import with_implied_bounds
 from certify.query.linear import Constraint, Linearizer, Number, rounded_up
 from certify.query.regions import Box, Case, InputBound, Regions
-from certify.query.syntax import Assertion, Comparison, Query
+from certify.query.syntax import Assertion, Comparison, Query, Relation, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +33,15 @@ class UnsafeSet:
     """The union over `regions` of the points of a box whose formula over `atoms` holds.
 
     `regions` can be iterated any number of times and multiplies unions out while it goes; every box is finite and not
-    empty. No region at all: nothing is unsafe.
+    empty. No region at all: nothing is unsafe. columns: what the inputs and outputs counted here are; None where they
+    are the inputs and outputs declared, in order.
     """
 
     n_inputs: int
     n_outputs: int
     atoms: Atoms
     regions: Iterable[Region]
+    columns: Columns | None = None
 
 
 def lower(query: Query) -> UnsafeSet:
@@ -46,11 +51,16 @@ def lower(query: Query) -> UnsafeSet:
     """
     with paused_collector():
         lowering = _Lowering(query)
-        root = _conjunction([lowering.case(assertion) for assertion in query.assertions], 0)
-        box = _top_level_box(query, lowering.n_inputs, root)
+        cases = [lowering.case(assertion) for assertion in query.assertions]
+        root = _conjunction([*cases, *lowering.bounds_of_defined_inputs()], 0)
+        lower_, upper = _top_level_box(query, lowering.n_inputs, root)
+        defined = list(lowering.linearizer.definitions)
+        lower_[defined] = upper[defined] = 0.0  # they have left the problem: no box, and no atom mentions them
+        box = with_implied_bounds((lower_, upper), root.formula, lowering.atoms, lowering.n_inputs)
         check_bounded(query, box, root)
-        regions = Regions(*box, root._replace(bounds=()))
-        return UnsafeSet(lowering.n_inputs, lowering.n_outputs, lowering.atoms.finish(), regions)
+        inputs, outputs, columns = lowering.columns()
+        regions = Regions(*box, root._replace(bounds=()), None if columns is None else inputs)
+        return UnsafeSet(len(inputs), len(outputs), lowering.atoms.finish(inputs, outputs), regions, columns)
 
 
 class _Lowering:
@@ -58,24 +68,46 @@ class _Lowering:
 
     def __init__(self, query: Query) -> None:
         self.query = query
-        self.n_inputs = sum(tensor.size for tensor in query.inputs)
-        self.n_outputs = sum(tensor.size for tensor in query.outputs)
-        self.atoms = AtomTable(query, self.n_inputs, self.n_outputs)
-        self._linearizer = Linearizer(query)
+        self.atoms = AtomTable(query)
+        self.linearizer = Linearizer(query)
+        self.n_inputs = self.linearizer.n_inputs
+        define_inputs(query, self.linearizer)
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, Columns | None]:
+        """The numbers of the inputs and of the outputs that the unsafe set counts, and what these are."""
+        linearizer, networks = self.linearizer, self.query.networks
+        if not (linearizer.products or linearizer.definitions or len(networks) > 1 or networks[0].hidden):
+            return np.arange(self.n_inputs), np.arange(self.n_inputs, linearizer.n_variables), None
+        mentioned = [number for number in self.atoms.mentioned() if number >= self.n_inputs]
+        outputs = np.array(mentioned or [self.n_inputs], dtype=int)
+        columns = make_columns(linearizer, outputs)
+        return columns.free, outputs, columns
+
+    def bounds_of_defined_inputs(self) -> Iterator[Case]:
+        """What the bounds asserted on inputs that are defined by others say about those others."""
+        defined = np.array(sorted(self.linearizer.definitions), dtype=int)
+        for bounds in self.query.bounds if len(defined) else ():
+            numbers = self.linearizer.number(Variable(bounds.tensor, 0, 0)) + bounds.index
+            for row in np.flatnonzero(np.isin(numbers, defined)).tolist():
+                relation: Relation = "<=" if bounds.upper[row] else ">="
+                bound = Constraint({int(numbers[row]): 1.0}, relation, float(bounds.value[row]))
+                yield self._case(self.linearizer.substituted(bound), int(bounds.offset[row]))
 
     def case(self, assertion: Assertion) -> Case:
         """The case an assertion describes."""
         offset = assertion.offset
         if isinstance(assertion, Comparison):
-            constraint = self._linearizer.constraint(assertion)
-            bound = self._input_bound(constraint, offset)
-            if bound is not None:
-                return Case((bound,), TRUE, (), offset)
-            return Case((), self.atoms.formula(constraint, offset), (), offset)
+            return self._case(self.linearizer.constraint(assertion), offset)
         cases = [self.case(operand) for operand in assertion.operands]
         if len(cases) == 1:
             return cases[0]
         return _conjunction(cases, offset) if assertion.operator == "and" else _disjunction(cases, offset)
+
+    def _case(self, constraint: Constraint, offset: int) -> Case:
+        bound = self._input_bound(constraint, offset)
+        if bound is not None:
+            return Case((bound,), TRUE, (), offset)
+        return Case((), self.atoms.formula(constraint, offset), (), offset)
 
     def _input_bound(self, constraint: Constraint, offset: int) -> InputBound | None:
         """The bounds a constraint on a single input means, rounded outwards; `!=` is not a bound."""

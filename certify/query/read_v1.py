@@ -12,7 +12,7 @@ import numpy as np
 
 from certify.query.assertions import AssertionReader
 from certify.query.bulk import BoundRows
-from certify.query.syntax import Arithmetic, Assertion, Comparison, Constant, Query, Tensor, Variable
+from certify.query.syntax import Arithmetic, Assertion, Comparison, Constant, NetworkDeclaration, Query, Tensor, Variable
 from certify.query.tokens import BOUND, DECLARATION, OPEN, Source, Token, scanner
 
 _INDEX = r"0|[1-9]\d{0,8}"
@@ -60,7 +60,8 @@ class _Reader:
         bounds = (self.bounds.finish(self.source, "X", self._flat_indices, self),) if self.bounds else ()
         source = self.source
         return Query(
-            file=source.file, version="1.0", network="", inputs=(inputs,), outputs=(outputs,), bounds=bounds,
+            file=source.file, version="1.0", bounds=bounds,
+            networks=(NetworkDeclaration("", (inputs,), (), (outputs,)),),
             assertions=tuple(self.assertions), text=source.text, sha256=sha256, notes=source.notes(),
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""VNN-LIB 2.0 for one network, several inputs and outputs, linear atoms.
+"""VNN-LIB 2.0: networks, several inputs, hidden values and outputs each, polynomial atoms over all of them.
 
-Strict mode is the standard's grammar and typing; hidden tensors and further networks are not supported yet.
+Strict mode is the standard's grammar and typing.
 """
 
 from __future__ import annotations
@@ -71,11 +71,10 @@ class _Reader:
                 self._statement(token)
             else:
                 raise source.stray(token)
-        if not declarations.network:
+        if not declarations.networks:
             raise source.error(0, "no network is declared", "add (declare-network N (declare-input ...) ...)")
         return Query(
-            file=source.file, version="2.0", network=declarations.network,
-            inputs=declarations.with_role("input"), outputs=declarations.with_role("output"),
+            file=source.file, version="2.0", networks=tuple(declarations.networks.values()),
             bounds=tuple(self._finish(name, rows) for name, rows in self.bounds.items() if rows),
             assertions=tuple(self.assertions), text=source.text, sha256=sha256, notes=source.notes(),
         )  # fmt: skip
@@ -116,7 +115,7 @@ class _Reader:
                 self._assert(assertion)
         elif head == "declare-network":
             self._network(offset)
-        elif head == "vnnlib-version" and not self.version_seen and not self.declarations.network:
+        elif head == "vnnlib-version" and not self.version_seen and not self.declarations.networks:
             self._version(offset)
         else:
             hint = "VNN-LIB 2.0 knows vnnlib-version (once, first), declare-network and assert"
@@ -127,14 +126,12 @@ class _Reader:
         self.assertions.append(assertion)
 
     def _network(self, offset: int) -> None:
-        if self.declarations.network:
-            raise self.source.error(offset, "a second network is not supported yet", "ask about one network")
-        if not self.version_seen:
+        if not self.version_seen and not self.declarations.networks:
             self.source.tolerate(offset, "no (vnnlib-version <2.0>) at the beginning")
-        self.declarations.read_network(offset)
-        self.bounds = {
-            tensor.name: BoundRows() for tensor in self.declarations.with_role("input") if tensor.dtype in FLOATS
-        }
+        if self.assertions or any(self.bounds.values()):
+            self.source.tolerate(offset, "a network declared after an assertion")
+        inputs = self.declarations.read_network(offset).inputs
+        self.bounds |= {tensor.name: BoundRows() for tensor in inputs if tensor.dtype in FLOATS}
 
     def _version(self, offset: int) -> None:
         words = self.source.words(self.tokens, offset)

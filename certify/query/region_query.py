@@ -14,6 +14,7 @@ from certify.query.syntax import (
     Comparison,
     Connective,
     Constant,
+    NetworkDeclaration,
     Query,
     Tensor,
     TensorBounds,
@@ -36,8 +37,8 @@ def region_query(region: Region, atoms: Atoms, tensors: tuple[Tensor, Tensor] | 
     parts = region.formula.parts if isinstance(region.formula, AllOf) else (region.formula,)
     assertions = tuple(_assertion(part, atoms, tensors) for part in parts)
     return Query(
-        file="", version="2.0", network="N", inputs=tensors[:1], outputs=tensors[1:], bounds=(bounds,),
-        assertions=assertions, text="", sha256="",
+        file="", version="2.0", bounds=(bounds,), assertions=assertions,
+        networks=(NetworkDeclaration("N", tensors[:1], (), tensors[1:]),), text="", sha256="",
     )  # fmt: skip
 
 

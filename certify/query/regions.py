@@ -33,16 +33,23 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """The regions of a case within a box. Iterable again and again; empty intersections are skipped."""
+    """The regions of a case within a box. Iterable again and again; empty intersections are skipped.
+
+    inputs: numbers of the inputs that the regions' boxes count; None for all.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
     case: Case
+    inputs: np.ndarray | None = None
 
     def __iter__(self) -> Iterator[Region]:
+        if (self.lower > self.upper).any():
+            return
         for (lower, upper), formula in _expand(self.case, (self.lower, self.upper)):
             if not (isinstance(formula, AnyOf) and not formula.parts):  # false: nothing in this box is unsafe
-                yield Region(lower.copy(), upper.copy(), formula)
+                kept = slice(None) if self.inputs is None else self.inputs
+                yield Region(lower[kept].copy(), upper[kept].copy(), formula)
 
 
 def intersect(box: Box, bounds: Sequence[InputBound]) -> Box | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from certify.errors import InputError
 from certify.query.region_query import box_bounds
-from certify.query.syntax import Comparison, Connective, Query, Tensor, Variable, Version
+from certify.query.syntax import Comparison, Connective, NetworkDeclaration, Query, Tensor, Variable, Version
 from certify.query.write import write_query
 
 
@@ -52,10 +52,13 @@ def robust_spec(
         if other != label
     ]
     query = Query(
-        file="", version=version, network="N",
+        file="", version=version,
         bounds=(box_bounds("X", lower, upper),), assertions=(Connective("or", tuple(others), 0),),
-        inputs=(Tensor("X", "input", dtype, shape, 0),),
-        outputs=(Tensor("Y", "output", dtype, output_shape, 0),),
+        networks=(
+            NetworkDeclaration(
+                "N", (Tensor("X", "input", dtype, shape, 0),), (), (Tensor("Y", "output", dtype, output_shape, 0),)
+            ),
+        ),
         text="", sha256="",
     )  # fmt: skip
     return write_query(query, comment=comment)

@@ -1,7 +1,7 @@
 """The abstract syntax of a query, the same for VNN-LIB 1.0 and 2.0.
 
-A query asks: is there an assignment of the declared inputs such that every assertion holds, the outputs being what the
-network computes? Nodes are immutable and carry the offset of their first character in the text, from which
+A query asks: is there an assignment of the declared inputs such that every assertion holds, the hidden values and the
+outputs being what the networks compute? Nodes are immutable and carry the offset of their first character in the text, from which
 `Query.locate` finds line and column.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from certify.errors import ParseError
 
 Version = Literal["1.0", "2.0"]
 Relation = Literal["<=", ">=", "<", ">", "==", "!="]
+Role = Literal["input", "hidden", "output"]
+Likeness = Literal["equal-to", "isomorphic-to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,17 @@ class TensorBounds:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A declared input or output. `shape` is () for a scalar and for the flat elements of VNN-LIB 1.0 it is (n,)."""
+    """A declared input, hidden value or output. `shape` is () for a scalar; the flat elements of VNN-LIB 1.0 have (n,).
+
+    value: the ONNX name of a hidden value; inputs and outputs are matched by position instead.
+    """
 
     name: str
-    role: Literal["input", "output"]
+    role: Role
     dtype: str
     shape: tuple[int, ...]
     offset: int
+    value: str = ""
 
     @property
     def size(self) -> int:
@@ -108,6 +115,27 @@ class Tensor:
         if not self.shape:
             return self.name
         return f"{self.name}[{','.join(map(str, np.unravel_index(index, self.shape)))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDeclaration:
+    """A declared network and its tensors. like: how it is related to an earlier network, and that network's name."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    hidden: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    like: tuple[Likeness, str] | None = None
+
+    @property
+    def computed(self) -> tuple[Tensor, ...]:
+        """What the network computes: hidden values, then outputs."""
+        return self.hidden + self.outputs
+
+    @property
+    def model_name(self) -> str:
+        """The network whose model file this one uses: its own, unless it is equal to another."""
+        return self.like[1] if self.like and self.like[0] == "equal-to" else self.name
 
 
 def locate(text: str, offset: int) -> tuple[int, int]:
@@ -124,14 +152,22 @@ class Query:
 
     file: str
     version: Version
-    network: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    networks: tuple[NetworkDeclaration, ...]
     bounds: tuple[TensorBounds, ...]
     assertions: tuple[Assertion, ...]
     text: str
     sha256: str
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of all networks, in declaration order."""
+        return tuple(tensor for network in self.networks for tensor in network.inputs)
+
+    @cached_property
+    def computed(self) -> tuple[Tensor, ...]:
+        """The hidden values and outputs of all networks, in declaration order."""
+        return tuple(tensor for network in self.networks for tensor in network.computed)
 
     def locate(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character offset into the text."""
@@ -147,6 +183,6 @@ class Query:
         return ParseError(self.file, *self.locate(offset), message, hint)
 
     def tensors(self) -> Iterator[Tensor]:
-        """All declared tensors in declaration order: inputs, then outputs."""
-        yield from self.inputs
-        yield from self.outputs
+        """All declared tensors in declaration order: network by network inputs, hidden values, outputs."""
+        for network in self.networks:
+            yield from network.inputs + network.computed

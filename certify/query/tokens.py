@@ -29,7 +29,8 @@ _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 _LONGEST_MESSAGE = 300
 _STARTS_A_NUMBER = frozenset("+-.0123456789")
-_COMMENT = re.compile(r";[^\n]*")
+_COMMENT_OR_STRING = re.compile(r';[^\n]*|"(?:[^"\\\n]|\\.)*"')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def scanner(bound: str, declaration: str) -> re.Pattern[str]:
@@ -41,14 +42,23 @@ def scanner(bound: str, declaration: str) -> re.Pattern[str]:
 class Source:
     """A specification while it is read: its text, the reader's strictness, and what was tolerated so far.
 
-    `code` is the text with every comment blanked out, so an offset means the same place in both.
+    `code` is the text with every comment blanked out and every string filled with '_', so that neither can look like
+    code; an offset means the same place in both. `strings` has the string that begins at an offset.
     """
 
     def __init__(self, file: str, text: str, strict: bool) -> None:
         self.file, self.text, self.strict = file, text, strict
-        self.code = _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
+        self.strings: dict[int, str] = {}
+        self.code = _COMMENT_OR_STRING.sub(self._hide, text)
         self.standard = "VNN-LIB"
         self._tolerated: dict[str, tuple[int, int]] = {}
+
+    def _hide(self, found: re.Match[str]) -> str:
+        """What `code` has in the place of a comment or string."""
+        if found[0][0] == ";":
+            return " " * len(found[0])
+        self.strings[found.start()] = _ESCAPED.sub(lambda e: {"n": "\n", "t": "\t"}.get(e[1], e[1]), found[0][1:-1])
+        return '"' + "_" * (len(found[0]) - 2) + '"'
 
     def error(self, offset: int, message: str, hint: str = "") -> ParseError:
         """A complaint about what stands at a character offset."""

@@ -1,4 +1,4 @@
-"""The typing rules of VNN-LIB 2.0 that apply to a query about a single network.
+"""The typing rules of VNN-LIB 2.0.
 
 Source: the standard, chapters on scoping and typing. A type that numbers cannot be compared with is an error; every
 other violation leaves no doubt about the meaning over the reals and is tolerated outside strict mode.
@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from certify.query.syntax import Arithmetic, Assertion, Comparison, Connective, Constant, Tensor, Term
+from certify.query.syntax import (
+    Arithmetic,
+    Assertion,
+    Comparison,
+    Connective,
+    Constant,
+    NetworkDeclaration,
+    Tensor,
+    Term,
+)
 from certify.query.tokens import Source
 
 FLOATS = frozenset({"real", "float16", "float32", "float64", "bfloat16", "float4e2m1"}) | {
@@ -39,6 +48,25 @@ def check_declared_types(source: Source, tensors: tuple[Tensor, ...]) -> None:
     real = [tensor.dtype == "real" for tensor in tensors]
     if any(real) and not all(real):
         source.tolerate(tensors[real.index(True)].offset, "'real' beside other element types")
+
+
+def check_likeness(source: Source, network: NetworkDeclaration, other: NetworkDeclaration) -> None:
+    """Networks that are equal or isomorphic declare the same tensors; equal ones with the same element types too."""
+    assert network.like
+    equal = network.like[0] == "equal-to"
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for role, mine, theirs in (("input", network.inputs, other.inputs), ("output", network.outputs, other.outputs)):
+        if len(mine) != len(theirs):
+            message = f"{network.name} declares {len(mine)} {role}(s), but {other.name} {len(theirs)}"
+            raise source.error(mine[0].offset, message, f"a network that is {network.like[0]} another has the same ones")
+        pairs += zip(mine, theirs, strict=True)
+    if equal:
+        pairs += [(a, b) for a in network.hidden for b in other.hidden if a.value == b.value]
+    for mine_, theirs_ in pairs:
+        if mine_.shape != theirs_.shape or (equal and mine_.dtype != theirs_.dtype):
+            message = f"{mine_.name} {mine_.dtype} {list(mine_.shape)} differs from {theirs_.name} {theirs_.dtype}"
+            hint = f"{network.name} is {network.like[0]} {other.name}"
+            raise source.error(mine_.offset, f"{message} {list(theirs_.shape)}", hint)
 
 
 def check_comparisons(source: Source, assertion: Assertion, tensors: Mapping[str, Tensor]) -> None:

@@ -47,11 +47,15 @@ class _WriterV2:
     def statements(self) -> Iterator[str]:
         """The header, the declarations, the bounds, the other assertions."""
         yield "(vnnlib-version <2.0>)"
-        yield f"(declare-network {self._query.network or 'N'}"
-        for tensor in self._query.tensors():
-            shape = ",".join(map(str, tensor.shape))
-            yield f"  (declare-{tensor.role} {tensor.name} {tensor.dtype} [{shape}])"
-        yield ")"
+        for network in self._query.networks:
+            yield f"(declare-network {network.name or 'N'}"
+            if network.like:
+                yield f"  ({network.like[0]} {network.like[1]})"
+            for tensor in network.inputs + network.computed:
+                shape = ",".join(map(str, tensor.shape))
+                value = f" {_quoted(tensor.value)}" if tensor.role == "hidden" else ""
+                yield f"  (declare-{tensor.role} {tensor.name} {tensor.dtype} [{shape}]{value})"
+            yield ")"
         for bounds in self._query.bounds:
             names = _element_names(self._tensors[bounds.tensor])
             for index, upper, value in zip(bounds.index.tolist(), bounds.upper, bounds.value.tolist(), strict=True):
@@ -88,11 +92,15 @@ class _WriterV1:
     def __init__(self, query: Query) -> None:
         self._query = query
         self._n_inputs = sum(tensor.size for tensor in query.inputs)
-        self._n_outputs = sum(tensor.size for tensor in query.outputs)
+        self._n_outputs = sum(tensor.size for tensor in query.computed)
         self._linearizer = Linearizer(query)
 
     def statements(self) -> Iterator[str]:
         """The declarations, the bounds, the other assertions."""
+        if len(self._query.networks) > 1:
+            raise self._not_core("a property of several networks")
+        if self._query.networks[0].hidden:
+            raise self._not_core("a property of hidden values")
         yield from (f"(declare-const X_{index} Real)" for index in range(self._n_inputs))
         yield from (f"(declare-const Y_{index} Real)" for index in range(self._n_outputs))
         for bounds in self._query.bounds:
@@ -133,6 +141,8 @@ class _WriterV1:
         """One comparison, or two for an equality."""
         constraint = self._linearizer.constraint(comparison)
         relation = constraint.relation
+        if max(constraint.coefficients, default=0) >= self._linearizer.n_variables:
+            raise self._not_core("a product of variables")
         if relation not in ("<=", ">=", "=="):
             raise self._not_core(f"the relation '{relation}'")
         yield from (self._atom(constraint, side) for side in ("<=", ">=") if relation in (side, "=="))
@@ -164,6 +174,12 @@ def _element_names(tensor: Tensor) -> list[str]:
     if not tensor.shape:
         return [tensor.name]
     return [f"{tensor.name}[{','.join(indices)}]" for indices in product(*(map(str, range(n)) for n in tensor.shape))]
+
+
+def _quoted(text: str) -> str:
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
+        text = text.replace(plain, escaped)
+    return f'"{text}"'
 
 
 def _decimal(value: float) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from itertools import product
 
 import numpy as np
@@ -28,7 +29,7 @@ _COMPARE = dict(
 
 @cache
 def terms(depth: int) -> st.SearchStrategy[str]:
-    """Linear terms; products have one factor with variables."""
+    """Polynomials."""
     leaf = st.sampled_from([*X, *Y, *CONSTANTS])
     if depth == 0:
         return leaf
@@ -37,7 +38,7 @@ def terms(depth: int) -> st.SearchStrategy[str]:
         leaf,
         st.builds("({} {})".format, st.sampled_from("+-"), st.lists(inner, min_size=2, max_size=3).map(" ".join)),
         st.builds("(- {})".format, inner),
-        st.builds("(* {} {})".format, st.sampled_from([*CONSTANTS, "(+ 0.5 1.0)"]), inner),
+        st.builds("(* {} {})".format, st.sampled_from([*CONSTANTS, "(+ 0.5 1.0)", *X, *Y]), inner),
     )
 
 
@@ -74,42 +75,51 @@ def queries(draw: st.DrawFn) -> str:
         else:
             boxes = [f"(and (>= {variable} {low}) (<= {variable} {high}))" for low, high in ((-1.0, 0.0), (0.5, 1.0))]
             text += f"(assert (or {' '.join(boxes)}))\n"
+    if draw(st.integers(0, 3)) == 0:
+        text += draw(st.sampled_from(["(assert (== X[0] X[1]))\n", "(assert (== X[0] (- 0.5 X[1])))\n"]))
     return text + "".join(f"(assert {formula})\n" for formula in draw(st.lists(formulas(), max_size=3)))
 
 
-def holds(query: Query, point: tuple[Fraction, ...]) -> bool:
-    """Whether every assertion holds at (x0, x1, y0, y1), bounds on a single input being closed."""
+def holds(query: Query, point: tuple[Fraction, ...], closed: Callable[[Comparison], bool] | None = None) -> bool:
+    """Whether every assertion holds at (x0, x1, y0, y1).
+
+    closed: the comparisons whose strictness does not count; by default bounds on a single input.
+    """
     bounds_hold = all(
         point[index] <= Fraction(value) if upper else point[index] >= Fraction(value)
         for bounds in query.bounds
         for index, upper, value in zip(bounds.index, bounds.upper, bounds.value.tolist(), strict=True)
     )
-    return bounds_hold and all(_holds(assertion, point) for assertion in query.assertions)
+    return bounds_hold and all(_holds(assertion, point, closed or only_one_input) for assertion in query.assertions)
 
 
-def _holds(assertion: Assertion, point: tuple[Fraction, ...]) -> bool:
+def _holds(assertion: Assertion, point: tuple[Fraction, ...], closed: Callable[[Comparison], bool]) -> bool:
     if isinstance(assertion, Connective):
         combine = all if assertion.operator == "and" else any
-        return combine([_holds(operand, point) for operand in assertion.operands])
-    return _compare(assertion, point)
+        return combine([_holds(operand, point, closed) for operand in assertion.operands])
+    return _compare(assertion, point, closed)
 
 
-def _compare(comparison: Comparison, point: tuple[Fraction, ...]) -> bool:
+def _compare(comparison: Comparison, point: tuple[Fraction, ...], closed: Callable[[Comparison], bool]) -> bool:
     relation = comparison.relation
-    if relation in "<>" and _only_one_input(comparison):
+    if relation in "<>" and closed(comparison):
         relation += "="
     return bool(_COMPARE[relation](_value(comparison.left, point), _value(comparison.right, point)))
 
 
-def _only_one_input(comparison: Comparison) -> bool:
-    """Whether the comparison depends on one input and nothing else, found by moving each variable by one."""
-    zero = (Fraction(0),) * 4
+def only_one_input(comparison: Comparison) -> bool:
+    """Whether the comparison is linear in one input and independent of the rest, found from its values on a grid."""
 
     def difference(point: tuple[Fraction, ...]) -> Fraction:
         return _value(comparison.left, point) - _value(comparison.right, point)
 
-    moved = [difference(tuple(Fraction(i == j) for j in range(4))) != difference(zero) for i in range(4)]
-    return sum(moved) == 1 and (moved[0] or moved[1])
+    zero = difference((Fraction(0),) * 4)
+    slope = [difference(tuple(Fraction(i == j) for j in range(4))) - zero for i in range(4)]
+    linear = all(
+        difference(tuple(map(Fraction, point))) == zero + sum(map(operator.mul, slope, map(Fraction, point)))
+        for point in product(range(-2, 3), repeat=4)
+    )
+    return linear and sum(map(bool, slope)) == 1 and bool(slope[0] or slope[1])
 
 
 def _value(term: Term, point: tuple[Fraction, ...]) -> Fraction:
@@ -132,17 +142,36 @@ def contains(unsafe: UnsafeSet, points: list[tuple[Fraction, ...]]) -> list[bool
     """Whether each point lies in some region and satisfies its formula, in exact arithmetic."""
     regions = list(unsafe.regions)
     found = []
-    for point in points:
+    for declared in points:
+        point = counted(unsafe, declared)
+        if point is None:
+            found.append(False)
+            continue
         true = [_atom_holds(unsafe, row, point) for row in range(len(unsafe.atoms))]
-        x = np.array([float(value) for value in point[:2]])
+        x = np.array([float(value) for value in point[: unsafe.n_inputs]])
         inside = [region for region in regions if (region.lower <= x).all() and (x <= region.upper).all()]
         found.append(any(_true(region.formula, true) for region in inside))
     return found
 
 
+def counted(unsafe: UnsafeSet, point: tuple[Fraction, ...], n_inputs: int = 2) -> tuple[Fraction, ...] | None:
+    """The free inputs and the outputs that the unsafe set counts; None if the other inputs are not what defines them."""
+    columns = unsafe.columns
+    if columns is None:
+        return point
+    free = [point[number] for number in columns.free]
+    defined = [
+        sum(map(operator.mul, map(Fraction, row), free), Fraction(shift))
+        for row, shift in zip(columns.weight.tolist(), columns.shift.tolist(), strict=True)
+    ]
+    if tuple((free + defined)[place] for place in columns.source) != point[:n_inputs]:
+        return None
+    return (*free, *(reduce(operator.mul, (point[number] for number in factors)) for factors in columns.outputs))
+
+
 def _atom_holds(unsafe: UnsafeSet, row: int, point: tuple[Fraction, ...]) -> bool:
     atoms = unsafe.atoms
-    inputs = [0.0, 0.0] if atoms.inputs is None else atoms.inputs[row].tolist()
+    inputs = [0.0] * unsafe.n_inputs if atoms.inputs is None else atoms.inputs[row].tolist()
     coefficients = map(Fraction, inputs + atoms.outputs[row].tolist())
     margin = sum(map(operator.mul, coefficients, point), -Fraction(atoms.rhs[row]))
     return margin < 0 if atoms.strict[row] else margin <= 0

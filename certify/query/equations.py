@@ -1,0 +1,62 @@
+"""Inputs that an asserted equation expresses by other inputs: networks that share an input, above all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from certify.query.linear import CONSTANT, Constraint, Linearizer, Sum, plus, times
+from certify.query.syntax import Assertion, Comparison, Query
+
+
+def define_inputs(query: Query, linearizer: Linearizer) -> None:
+    """Find the definitions that the equations asserted at the top level allow; from then on the linearizer uses them.
+
+    An equation is used only where all coefficients of the definition are exact in float64; it is left as it is, two
+    inequalities, where they are not. An equation of one input with a number stays a bound.
+    """
+    for comparison in _asserted(query.assertions):
+        if comparison.relation == "==":
+            constraint = linearizer.constraint(comparison)
+            variables = constraint.coefficients
+            if len(variables) > 1 and max(variables) < linearizer.n_inputs:
+                _define(constraint, linearizer.definitions)
+
+
+def _asserted(assertions: Iterable[Assertion]) -> Iterator[Comparison]:
+    """The comparisons that must all hold."""
+    for assertion in assertions:
+        if isinstance(assertion, Comparison):
+            yield assertion
+        elif assertion.operator == "and" or len(assertion.operands) == 1:
+            yield from _asserted(assertion.operands)
+
+
+def _define(equation: Constraint, definitions: dict[int, Sum]) -> None:
+    """Add the definition of the input declared last that the equation can be solved for, and use it in the others."""
+    for variable in sorted(equation.coefficients, reverse=True):
+        coefficient = equation.coefficients[variable]
+        if abs(coefficient) != 1:
+            continue
+        definition: Sum = {v: times(-a, coefficient) for v, a in equation.coefficients.items() if v != variable}
+        definition[CONSTANT] = times(equation.rhs, coefficient)
+        changed = {variable: definition}
+        for other, before in definitions.items():
+            if variable in before:
+                changed[other] = _replaced(before, variable, definition)
+        if all(_exact(value) for values in changed.values() for value in values.values()):
+            definitions.update(changed)
+            return
+
+
+def _replaced(before: Sum, variable: int, definition: Sum) -> Sum:
+    after = {v: a for v, a in before.items() if v != variable}
+    for v, a in definition.items():
+        after[v] = plus(after.get(v, 0.0), times(a, before[variable]))
+    return {v: a for v, a in after.items() if a or v == CONSTANT}
+
+
+def _exact(value: object) -> bool:
+    try:
+        return float(value) == value  # type: ignore[arg-type]
+    except OverflowError:
+        return False
