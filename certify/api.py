@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,19 +15,20 @@ from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
 from certify.errors import InputError
 from certify.network.graph import INPUT
-from certify.network.read_onnx import load_model
-from certify.problem import Goal, Problem, pose
+from certify.network.read_onnx import Model, load_model
+from certify.problem import Goal, Problem, files_by_network, pose
 from certify.query.read import read_query as load_query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
 from certify.verify import Clock, Run
 
+Files = str | Path | Mapping[str, str | Path]
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
 
 def check(
-    model: str | Path,
+    model: Files,
     spec: str | Path,
     *,
     timeout: float = 60.0,
@@ -38,7 +39,8 @@ def check(
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
-    timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives the run before the search
+    model: the ONNX file; a mapping from the names of the spec's networks to their files where it declares several, without
+    those that are equal to another. timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives the run before the search
     begins, so that its progress can be watched. Raises InputError for input that cannot be used.
     """
     settings = settings or Settings()
@@ -55,10 +57,19 @@ def check(
         return run.verify(prover)
 
 
-def load_problem(model: str | Path, spec: str | Path, settings: Settings | None = None) -> Problem:
-    """The problem that two files pose together."""
+def load_problem(model: Files, spec: str | Path, settings: Settings | None = None) -> Problem:
+    """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
-    return pose(load_model(model), load_query(spec, strict=strict), strict=strict)
+    query = load_query(spec, strict=strict)
+    files = files_by_network(model, query)
+    loaded: dict[object, Model] = {}
+    models = {}
+    for network in query.networks:
+        key = files[network.name], tuple(tensor.value for tensor in network.hidden)
+        if key not in loaded:
+            loaded[key] = load_model(*key)
+        models[network.name] = loaded[key]
+    return pose(models, query, strict=strict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class RegionBounds:
 
 
 def bound(
-    model: str | Path, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16
+    model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16
 ) -> list[RegionBounds]:
     """Certified bounds of outputs, hidden values and margins on each input region of the spec, without any search.
 

@@ -7,19 +7,23 @@ where atom i's margin is  outputs[i] . N(x) + inputs[i] . x - rhs[i].  Refuting 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from certify.arrays import Array
-from certify.errors import ShapeMismatch
-from certify.network.graph import Network
+from certify.errors import InputError, ShapeMismatch
+from certify.files import read_bytes, resolve
+from certify.network.graph import Network, TensorSpec
+from certify.network.passes.join_networks import Wiring, join_networks
 from certify.network.read_onnx import Model
 from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region, atoms_of
 from certify.query.normal_form import UnsafeSet, lower
-from certify.query.syntax import Query
+from certify.query.syntax import NetworkDeclaration, Query, Tensor
+from certify.query.typecheck import INTEGERS
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,15 @@ class Goal:
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, the unsafe set over its flat inputs and outputs, and the files both came from."""
+    """A network, the unsafe set over its flat inputs and outputs, and the files both came from.
+
+    models: the file of each declared network, by name. Only what looks at these files (the witness, the check that they
+    are computed as onnxruntime does) needs to know that there may be several.
+    """
 
     network: Network
     unsafe: UnsafeSet
-    model: Model | None = None
+    models: Mapping[str, Model] = field(default_factory=dict)
     query: Query | None = None
 
     @property
@@ -55,6 +63,10 @@ class Problem:
         """The regions, one after the other, as they are multiplied out."""
         for region in self.unsafe.regions:
             yield goal_of(region)
+
+    def declared_inputs(self, x: np.ndarray) -> np.ndarray:
+        """All declared inputs, laid end to end, from the ones that the network here takes."""
+        return x if self.unsafe.columns is None else self.unsafe.columns.declared(x)
 
     def margin_rows(self, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """(coefficients of outputs, of inputs or None, offset) of the margins of these atoms; -1 stands for no atom.
@@ -77,26 +89,86 @@ class Problem:
         return found if inputs is None else found + x @ inputs.T
 
 
-def pose(model: Model, query: Query, *, strict: bool = False) -> Problem:
-    """The problem that a model and a query pose together. Raises ShapeMismatch where they do not fit.
+def files_by_network(files: str | Path | Mapping[str, str | Path], query: Query) -> dict[str, Path]:
+    """The model file of each declared network. Raises InputError where files are missing, left over or contradictory.
 
-    Tensors are matched by position and number of elements; strict wants the shapes and types of VNN-LIB 2.0 too.
+    A single file belongs to the only network that is not equal to another. A network that is may be given the file of
+    that other one again.
     """
-    network = model.network
-    for kind, tensors, specs in (("input", query.inputs, network.inputs), ("output", query.outputs, network.outputs)):
-        declared, actual = [t.size for t in tensors], [s.size for s in specs]
-        shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in specs)
-        if sum(declared) != sum(actual) or (query.version != "1.0" and declared != actual):
-            counts = f"{sum(declared)} {kind}s" if sum(declared) != sum(actual) else f"{kind}s of sizes {declared}"
-            message = f"{query.file} declares {counts}, but {model.path} has {sum(actual)} ({shapes})"
-            raise ShapeMismatch(message, "is this specification meant for another model?")
-        for tensor, spec in zip(tensors, specs, strict=False):
-            same = tensor.shape == spec.shape and tensor.dtype in ("real", spec.dtype)
+    own = [network.name for network in query.networks if network.model_name == network.name]
+    if isinstance(files, str | Path):
+        if len(own) > 1:
+            message = f"{query.file} declares the networks {', '.join(own)}, but one model is given"
+            raise InputError(message, "give a file for each: " + " ".join(f"--network {name}=FILE" for name in own))
+        files = {own[0]: files}
+    given = {name: resolve(file) for name, file in files.items()}
+    names = [network.name or "the network" for network in query.networks]
+    for name in given:
+        if name not in {network.name for network in query.networks}:
+            raise InputError(f"{query.file} declares no network {name}", f"it declares {', '.join(names)}")
+    for name in own:
+        if name not in given:
+            raise InputError(f"no model is given for network {name} of {query.file}", f"add --network {name}=FILE")
+    for network in query.networks:
+        file, same = given.get(network.name), given[network.model_name]
+        if file is not None and file != same and read_bytes(file) != read_bytes(same):
+            message = f"network {network.name} is equal to {network.model_name}, but {file} is not {same}"
+            raise InputError(message, f"give no file for {network.name}, or the same one")
+    return {network.name: given[network.model_name] for network in query.networks}
+
+
+def pose(models: Model | Mapping[str, Model], query: Query, *, strict: bool = False) -> Problem:
+    """The problem that models and a query pose together. Raises ShapeMismatch where they do not fit.
+
+    models: by name of the declared network, each with that network's hidden values as its first outputs; a single model
+    stands for the only network. Tensors are matched by position and number of elements; strict wants the shapes and
+    types of VNN-LIB 2.0 too.
+    """
+    if isinstance(models, Model):
+        models = {query.networks[0].name: models}
+    for network in query.networks:
+        _check_fit(query, network, models[network.name], strict)
+    unsafe = lower(query)
+    networks = {network.name: models[network.name].network for network in query.networks}
+    if unsafe.columns is None:
+        (joined,) = networks.values()
+    else:
+        c = unsafe.columns
+        joined = join_networks(networks, Wiring(c.weight, c.shift, c.source, c.outputs))
+    return Problem(joined, unsafe, {name: models[name] for name in networks}, query)
+
+
+def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: bool) -> None:
+    """Declared and actual tensors agree."""
+    hidden, specs = len(network.hidden), model.network.outputs
+    assert tuple(spec.name for spec in specs[:hidden]) == tuple(tensor.value for tensor in network.hidden)
+    kinds = (
+        ("input", network.inputs, model.network.inputs),
+        ("hidden value", network.hidden, specs[:hidden]),
+        ("output", network.outputs, specs[hidden:]),
+    )
+    for kind, tensors, actual in kinds:
+        _check_sizes(query, kind, tensors, actual, model)
+        shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in actual)
+        for tensor, spec in zip(tensors, actual, strict=False):
+            said = (
+                f"{query.file} declares {tensor.name} {tensor.dtype} {list(tensor.shape)}, but the model has {shapes}"
+            )
+            if tensor.dtype in INTEGERS:
+                raise ShapeMismatch(said, "declare a floating-point type or real: certify computes with real numbers")
+            # The type of a hidden value is not written in the model file.
+            same = tensor.shape == spec.shape and (tensor.dtype in ("real", spec.dtype) or kind == "hidden value")
             if strict and query.version != "1.0" and not same:
-                said = f"{tensor.name} {tensor.dtype} {list(tensor.shape)}"
-                message = f"{query.file} declares {said}, but the model has {shapes}"
-                raise ShapeMismatch(message, "declare the model's own shapes and types, or leave out --strict")
-    return Problem(network, lower(query), model, query)
+                raise ShapeMismatch(said, "declare the model's own shapes and types, or leave out --strict")
+
+
+def _check_sizes(query: Query, kind: str, tensors: Sequence[Tensor], specs: Sequence[TensorSpec], model: Model) -> None:
+    declared, actual = [t.size for t in tensors], [s.size for s in specs]
+    if sum(declared) != sum(actual) or (query.version != "1.0" and declared != actual):
+        shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in specs)
+        counts = f"{sum(declared)} {kind}s" if sum(declared) != sum(actual) else f"{kind}s of sizes {declared}"
+        message = f"{query.file} declares {counts}, but {model.path} has {sum(actual)} ({shapes})"
+        raise ShapeMismatch(message, "is this specification meant for another model?")
 
 
 def goal_of(region: Region) -> Goal:

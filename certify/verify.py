@@ -12,12 +12,12 @@ import numpy as np
 
 from certify.attack.candidate import ORDER, Target, attack_goal, snap, try_points
 from certify.network.parity import check_parity
-from certify.problem import Problem
+from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Progress
 from certify.search.prove import OpenGoal, Proof
 from certify.settings import Budget, Settings
 from certify.verdict import Status, Verdict
-from certify.witness.replay import Replay, Runtime, Witness
+from certify.witness.replay import Replay, Witness, runtimes
 
 # Goals whose boxes are compared with onnxruntime, and goals attacked one by one before the search.
 GOALS_COMPARED = 3
@@ -70,12 +70,21 @@ class Run:
         self.problem, self.settings, self.budget = problem, settings, budget
         self.clock = clock or Clock()
         self.progress = Progress()
-        assert problem.model is not None and problem.query is not None
+        assert problem.query is not None
         with self.clock.measure("load"):
-            self.runtime = Runtime(problem.model.path)
-            self.replay = Replay(self.runtime, problem.query)
+            self.runtimes = runtimes(problem)
+            self.replay = Replay(self.runtimes, problem.query, problem.unsafe.columns)
             for goal, _ in zip(problem.goals(), range(GOALS_COMPARED), strict=False):
-                check_parity(problem.network, self.runtime, goal.lower, goal.upper, settings.seed)
+                self._compare(goal)
+
+    def _compare(self, goal: Goal) -> None:
+        """Each model as we read it with onnxruntime, on its part of the goal's box; then all of them joined."""
+        problem, seed = self.problem, self.settings.seed
+        if problem.unsafe.columns is not None:
+            ends = [self.runtimes.pieces(problem.declared_inputs(x)) for x in (goal.lower, goal.upper)]
+            for model, run, first, second in zip(problem.models.values(), self.runtimes.parts, *ends, strict=True):
+                check_parity(model.network, run, np.minimum(first, second), np.maximum(first, second), seed)
+        check_parity(problem.network, self.replay.observed, goal.lower, goal.upper, seed)
 
     def verify(self, prover: Prover) -> Verdict:
         """Decide the problem with this prover. Raises nothing for a hard problem: that is `unknown` or `timeout`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import typer
 
 from certify import __version__
 from certify.files import write_text
+from certify.problem import Problem
 from certify.verdict import Status, Verdict
 
 MEANING = {
@@ -46,7 +48,7 @@ def print_verdict(verdict: Verdict, verbose: bool) -> None:
         typer.echo(f"next: {verdict.advice}")
 
 
-def as_dict(verdict: Verdict, model: Path, spec: Path, run: Any) -> dict[str, Any]:
+def as_dict(verdict: Verdict, model: Path | Mapping[str, Path], spec: Path, run: Any) -> dict[str, Any]:
     """Everything about the verdict as JSON values."""
     problem = None if run is None else run.problem
     witness = verdict.witness
@@ -55,8 +57,8 @@ def as_dict(verdict: Verdict, model: Path, spec: Path, run: Any) -> dict[str, An
         "verdict": verdict.status.word,
         "status": verdict.status.value,
         "exit_code": verdict.status.exit_code,
-        "model": str(model),
-        "model_sha256": None if problem is None or problem.model is None else problem.model.sha256,
+        "model": str(model) if isinstance(model, Path) else {name: str(file) for name, file in model.items()},
+        "model_sha256": None if problem is None else _digests(problem),
         "spec": str(spec),
         "spec_sha256": None if problem is None or problem.query is None else problem.query.sha256,
         "reason": verdict.reason,
@@ -67,6 +69,12 @@ def as_dict(verdict: Verdict, model: Path, spec: Path, run: Any) -> dict[str, An
         "notes": list(verdict.notes) + ([] if problem is None or problem.query is None else list(problem.query.notes)),
         "advice": verdict.advice,
     }
+
+
+def _digests(problem: Problem) -> str | dict[str, str]:
+    """The sha256 of the model, or of each network's."""
+    digests = {name: model.sha256 for name, model in problem.models.items()}
+    return next(iter(digests.values())) if len(digests) == 1 else digests
 
 
 def write_json(target: str, data: Any) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from certify.cli.errors import print_error, reported
 from certify.cli.watch import OwnProcess, limit_memory, watching
-from certify.errors import CertifyError
+from certify.errors import CertifyError, InputError
 from certify.threads import cores, keep_freed_memory
 
 if TYPE_CHECKING:
@@ -38,8 +38,17 @@ class Device(str, Enum):
 
 def check(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property (.vnnlib or .vnnlib.gz), 1.0 or 2.0.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] SPEC",
+            help="ONNX model (.onnx or .onnx.gz) and VNN-LIB property (.vnnlib or .vnnlib.gz), 1.0 or 2.0.",
+        ),
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Model of a network that SPEC declares, instead of MODEL; repeatable."),
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.0, help="Wall-clock seconds for the whole process.")] = 60.0,
     memory: Annotated[float | None, typer.Option(min=128.0, help="Memory limit in MiB.")] = None,
     backend: Annotated[str, typer.Option(help="How to prove; `certify backends` lists them.")] = "native",
@@ -59,9 +68,13 @@ def check(
 ) -> None:
     """Prove that no input in SPEC's region makes MODEL do what SPEC describes, or find one that does.
 
+    A SPEC about several networks comes with one --network NAME=FILE for each, except those equal to another.
+
     The first line of the answer is sat (violated), unsat (proved), unknown or timeout. Exit codes: 0 property proved,
     1 violated, 2 input or usage error, 3 undecided, 4 internal error.
     """
+    with reported(verbose):
+        model, spec = _models_and_spec(files, network or [])
     desk = _Desk(model, spec, json, counterexample, expect, exit_zero, verbose)
     process: OwnProcess | None = context.obj
     deadline = timeout + (time.monotonic() if process is None else process.started)
@@ -91,11 +104,29 @@ def check(
         raise typer.Exit(desk.answer(verdict))
 
 
+def _models_and_spec(files: list[Path], networks: list[str]) -> tuple[Path | dict[str, Path], Path]:
+    """What the positional arguments and --network mean together."""
+    if len(files) != (1 if networks else 2):
+        expected = "with --network, give the specification alone" if networks else "give a model and a specification"
+        raise InputError(f"{len(files)} file(s) are given", f"{expected}: certify check --help")
+    if not networks:
+        return files[0], files[1]
+    models: dict[str, Path] = {}
+    for text in networks:
+        name, equals, file = text.partition("=")
+        if not (name and equals and file):
+            raise InputError(f"--network {text}: expected NAME=FILE", "as in --network f=first.onnx")
+        if name in models:
+            raise InputError(f"--network {name} is given twice", "one file for each network")
+        models[name] = Path(file)
+    return models, files[0]
+
+
 class _Desk:
     """Hands out exactly one answer, from the main thread when it is done or from the watching one when it must be."""
 
     def __init__(
-        self, model: Path, spec: Path, json: str | None, counterexample: Path | None, expect: Expected | None,
+        self, model: Path | dict[str, Path], spec: Path, json: str | None, counterexample: Path | None, expect: Expected | None,
         exit_zero: bool, verbose: bool,
     ) -> None:  # fmt: skip
         self.model, self.spec, self.json, self.counterexample = model, spec, json, counterexample

@@ -38,15 +38,15 @@ def inspect(
                     f"  {node.name}: {type(node.op).__name__} {list(node.op.out_shape)} <- {', '.join(node.inputs)}"
                 )
         if spec is not None:
-            _inspect_spec(loaded, spec)
+            _inspect_spec(model, spec)
 
 
-def _inspect_spec(model: Any, spec: Path) -> None:
-    from certify.api import load_query
-    from certify.problem import pose
+def _inspect_spec(model: Path, spec: Path) -> None:
+    from certify.api import load_problem
 
-    query = load_query(spec)
-    problem = pose(model, query)
+    problem = load_problem(model, spec)
+    query = problem.query
+    assert query is not None
     typer.echo(f"{spec}: VNN-LIB {query.version}, {len(problem.atoms)} atoms over the outputs")
     for number, goal in zip(range(4), problem.goals(), strict=False):
         varying = int((goal.upper > goal.lower).sum())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from certify.query.syntax import Version
-    from certify.witness.replay import Runtime
+    from certify.witness.runtime import Runtime
 
 app = typer.Typer(help="Write specifications.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -97,7 +97,7 @@ class _Classifier:
     def __init__(self, path: Path) -> None:
         from certify.files import resolve
         from certify.network.read_onnx import read_proto
-        from certify.witness.replay import Runtime
+        from certify.witness.runtime import Runtime
 
         path = resolve(path)
         graph = read_proto(path)[0].graph

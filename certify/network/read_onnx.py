@@ -40,15 +40,16 @@ class Model:
     n_parameters: int
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, hidden: tuple[str, ...] = ()) -> Model:
     """Read an ONNX file (plain or .gz, external data beside it) into a `Model`.
 
+    hidden: names of tensors that nodes compute, which become outputs of the network, before those of the model.
     Raises ModelError for a file that is missing, damaged or has NaN weights, UnsupportedOp for what cannot be bounded.
     """
     path = resolve(path)
     proto, sha256 = read_proto(path)
     reader = GraphReader(proto, path)
-    network = reader.read()
+    network = reader.read(hidden)
     return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters)
 
 
@@ -125,8 +126,8 @@ class GraphReader:
         versions = [o.version for o in self.proto.opset_import if o.domain in ("", "ai.onnx")]
         return versions[0] if versions else 1
 
-    def read(self) -> Network:
-        """The simplified network."""
+    def read(self, hidden: tuple[str, ...] = ()) -> Network:
+        """The simplified network, with these values as outputs before its own."""
         if self.opset < OLDEST_OPSET:
             message = f"{self.path}: opset {self.opset} is older than {OLDEST_OPSET}"
             raise ModelError(message, "convert the model with onnx.version_converter")
@@ -134,7 +135,7 @@ class GraphReader:
         inputs = self._read_inputs()
         for number, node in enumerate(self.proto.graph.node):
             self._read_node(number, node)
-        output, outputs = self._read_outputs()
+        output, outputs = self._read_outputs(hidden)
         network = Network((), output.name, inputs, outputs).with_nodes(self.build.nodes, output.name)
         return simplify(network)
 
@@ -185,14 +186,22 @@ class GraphReader:
         except KeyError as error:
             raise ModelError(f"{self.path}: '{info.name}' has an unknown element type ({error})") from error
 
-    def _read_outputs(self) -> tuple[Value, tuple[TensorSpec, ...]]:
+    def _read_outputs(self, hidden: tuple[str, ...]) -> tuple[Value, tuple[TensorSpec, ...]]:
+        computed = {name for node in self.proto.graph.node for name in node.output}
+        for name in hidden:
+            if name not in computed:
+                hint = "a hidden value is named by the output of a node, as `certify inspect` or netron shows it"
+                raise ModelError(f"{self.path}: no node computes a tensor '{name}'", hint)
         flats: list[Operand] = []
         specs = []
-        for info in self.proto.graph.output:
-            operand = self.known.get(info.name)
+        # The element type of a hidden value need not be written in the file; all that we can bound is floating point.
+        wanted = [(name, "float32") for name in hidden]
+        wanted += [(info.name, str(self._dtype(info))) for info in self.proto.graph.output]
+        for name, dtype in wanted:
+            operand = self.known.get(name)
             if operand is None:
-                raise ModelError(f"{self.path}: no node computes the output '{info.name}'")
-            specs.append(TensorSpec(info.name, tuple(operand.shape), str(self._dtype(info))))
+                raise ModelError(f"{self.path}: no node computes the output '{name}'")
+            specs.append(TensorSpec(name, tuple(operand.shape), dtype))
             if isinstance(operand, Value):
                 flats.append(reshape(self.build, operand, (specs[-1].size,)))
             else:

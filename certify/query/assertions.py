@@ -202,4 +202,3 @@ def negation(assertion: Assertion) -> Assertion:
         return Comparison(_NEGATED[assertion.relation], assertion.left, assertion.right, assertion.offset)
     opposite = tuple(negation(operand) for operand in assertion.operands)
     return Connective("or" if assertion.operator == "and" else "and", opposite, assertion.offset)
-

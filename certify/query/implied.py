@@ -22,7 +22,9 @@ def with_implied_bounds(box: Box, formula: Formula, atoms: AtomTable, n_inputs: 
     lower, upper = box[0].copy(), box[1].copy()
     if np.isfinite(lower).all() and np.isfinite(upper).all():
         return box
-    conjuncts = {part for part in (formula.parts if isinstance(formula, AllOf) else (formula,)) if isinstance(part, int)}
+    conjuncts = {
+        part for part in (formula.parts if isinstance(formula, AllOf) else (formula,)) if isinstance(part, int)
+    }
     rows = [
         row
         for number, row in enumerate(atoms.rows())

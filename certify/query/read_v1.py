@@ -12,7 +12,16 @@ import numpy as np
 
 from certify.query.assertions import AssertionReader
 from certify.query.bulk import BoundRows
-from certify.query.syntax import Arithmetic, Assertion, Comparison, Constant, NetworkDeclaration, Query, Tensor, Variable
+from certify.query.syntax import (
+    Arithmetic,
+    Assertion,
+    Comparison,
+    Constant,
+    NetworkDeclaration,
+    Query,
+    Tensor,
+    Variable,
+)
 from certify.query.tokens import BOUND, DECLARATION, OPEN, Source, Token, scanner
 
 _INDEX = r"0|[1-9]\d{0,8}"

@@ -58,7 +58,9 @@ def check_likeness(source: Source, network: NetworkDeclaration, other: NetworkDe
     for role, mine, theirs in (("input", network.inputs, other.inputs), ("output", network.outputs, other.outputs)):
         if len(mine) != len(theirs):
             message = f"{network.name} declares {len(mine)} {role}(s), but {other.name} {len(theirs)}"
-            raise source.error(mine[0].offset, message, f"a network that is {network.like[0]} another has the same ones")
+            raise source.error(
+                mine[0].offset, message, f"a network that is {network.like[0]} another has the same ones"
+            )
         pairs += zip(mine, theirs, strict=True)
     if equal:
         pairs += [(a, b) for a in network.hidden for b in other.hidden if a.value == b.value]

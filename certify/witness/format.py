@@ -14,14 +14,14 @@ def write_witness(witness: Witness, query: Query) -> str:
 def _version_1(witness: Witness, query: Query) -> str:
     """((X_0 v) ... (Y_0 v) ...), indices counting through all inputs and through all outputs."""
     pairs = []
-    for letter, tensors in (("X", query.inputs), ("Y", query.outputs)):
+    for letter, tensors in (("X", query.inputs), ("Y", query.computed)):
         flat = [value for tensor in tensors for value in witness.values()[tensor.name].tolist()]
         pairs += [f"({letter}_{index} {value:.17g})" for index, value in enumerate(flat)]
     return "(" + "\n".join(pairs) + ")\n"
 
 
 def _version_2(witness: Witness, query: Query) -> str:
-    """NAME TYPE [dims], then one value per line, for every declared tensor in order."""
+    """NAME TYPE [dims], then one value per line, for every declared tensor, hidden values too, in order."""
     lines = []
     for tensor in query.tensors():
         lines.append(f"{tensor.name} {tensor.dtype} [{','.join(map(str, tensor.shape))}]")

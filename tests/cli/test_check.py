@@ -16,7 +16,8 @@ import pytest
 from bundled import CNN, FAILS, HARD, HOLDS, MODEL, ROOT
 
 from certify.query.read import read_query
-from certify.witness.replay import Replay, Runtime
+from certify.witness.replay import Replay
+from certify.witness.runtime import Runtime
 
 
 @pytest.mark.parametrize(

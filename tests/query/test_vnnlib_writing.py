@@ -47,7 +47,9 @@ def _round_trip(query: Query, version: str) -> None:
 def test_valid_files_round_trip_in_version_2(path: Path) -> None:
     query = read_query(path)
     if path.stem == "v2_lenient_types":
-        query = replace(query, networks=(replace(query.networks[0], inputs=(replace(query.inputs[0], dtype="float32"),)),))
+        query = replace(
+            query, networks=(replace(query.networks[0], inputs=(replace(query.inputs[0], dtype="float32"),)),)
+        )
     _round_trip(query, "2.0")
 
 

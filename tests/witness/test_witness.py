@@ -11,7 +11,8 @@ from onnx_files import model, node, save
 from certify.errors import ModelError
 from certify.query.read import parse_query
 from certify.witness.format import write_witness
-from certify.witness.replay import Replay, Runtime
+from certify.witness.replay import Replay
+from certify.witness.runtime import Runtime
 from certify.witness.satisfies import satisfies
 
 SPEC = """
