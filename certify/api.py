@@ -39,9 +39,10 @@ def check(
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
-    model: the ONNX file; a mapping from the names of the spec's networks to their files where it declares several, without
-    those that are equal to another. timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives the run before the search
-    begins, so that its progress can be watched. Raises InputError for input that cannot be used.
+    model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
+    that are equal to another. timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives
+    the run before the search begins, so that its progress can be watched. Raises InputError for input that cannot be
+    used.
     """
     settings = settings or Settings()
     budget = budget or Budget.starting_now(timeout, memory)

@@ -126,8 +126,8 @@ class _Desk:
     """Hands out exactly one answer, from the main thread when it is done or from the watching one when it must be."""
 
     def __init__(
-        self, model: Path | dict[str, Path], spec: Path, json: str | None, counterexample: Path | None, expect: Expected | None,
-        exit_zero: bool, verbose: bool,
+        self, model: Path | dict[str, Path], spec: Path, json: str | None, counterexample: Path | None,
+        expect: Expected | None, exit_zero: bool, verbose: bool,
     ) -> None:  # fmt: skip
         self.model, self.spec, self.json, self.counterexample = model, spec, json, counterexample
         self.expect, self.exit_zero, self.verbose = expect, exit_zero, verbose

@@ -56,7 +56,9 @@ class Declarations:
                 raise source.error(token.start(), "expected the network's name, then its inputs and outputs", hint)
         else:
             raise source.unclosed(offset)
-        network = NetworkDeclaration(name, *(_with_role(tensors, role) for role in _ROLES.values()), like)
+        network = NetworkDeclaration(
+            name, _with_role(tensors, "input"), _with_role(tensors, "hidden"), _with_role(tensors, "output"), like
+        )
         self._check(network, offset)
         self.networks[name] = network
         return network

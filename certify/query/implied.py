@@ -30,7 +30,7 @@ def with_implied_bounds(box: Box, formula: Formula, atoms: AtomTable, n_inputs: 
         for number, row in enumerate(atoms.rows())
         if number in conjuncts and all(variable < n_inputs for variable, _ in row[0])
     ]
-    while any([_tighten(row, lower, upper) for row in rows]):
+    while any(_tighten(row, lower, upper) for row in rows):
         pass  # each round adds a side that was missing, so there are finitely many
     return lower, upper
 

@@ -55,6 +55,8 @@ def lower(query: Query) -> UnsafeSet:
         root = _conjunction([*cases, *lowering.bounds_of_defined_inputs()], 0)
         lower_, upper = _top_level_box(query, lowering.n_inputs, root)
         defined = list(lowering.linearizer.definitions)
+        if not defined:  # with equations, bounds that contradict each other are no slip of the pen but an empty region
+            check_consistent(query, (lower_, upper), root)
         lower_[defined] = upper[defined] = 0.0  # they have left the problem: no box, and no atom mentions them
         box = with_implied_bounds((lower_, upper), root.formula, lowering.atoms, lowering.n_inputs)
         check_bounded(query, box, root)
@@ -163,7 +165,7 @@ def _options(case: Case) -> tuple[Case, ...]:
 
 
 def _top_level_box(query: Query, n_inputs: int, root: Case) -> Box:
-    """The box that the top-level bounds describe, which may be unbounded; contradictory bounds: ParseError."""
+    """The box that the top-level bounds describe, which may be unbounded or empty."""
     lower, upper = np.full(n_inputs, -np.inf), np.full(n_inputs, np.inf)
     start = 0
     for tensor in query.inputs:
@@ -176,5 +178,4 @@ def _top_level_box(query: Query, n_inputs: int, root: Case) -> Box:
     for bound in root.bounds:
         lower[bound.variable] = max(lower[bound.variable], bound.lower)
         upper[bound.variable] = min(upper[bound.variable], bound.upper)
-    check_consistent(query, (lower, upper), root)
     return lower, upper

@@ -1,8 +1,8 @@
 """The abstract syntax of a query, the same for VNN-LIB 1.0 and 2.0.
 
 A query asks: is there an assignment of the declared inputs such that every assertion holds, the hidden values and the
-outputs being what the networks compute? Nodes are immutable and carry the offset of their first character in the text, from which
-`Query.locate` finds line and column.
+outputs being what the networks compute? Nodes are immutable and carry the offset of their first character in the text,
+from which `Query.locate` finds line and column.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Runtime:
         self.inputs = self._session.get_inputs()
         self.output_names = [o.name for o in self._session.get_outputs()]
         self.n_inputs = sum(int(np.prod(_static(tensor.shape), dtype=np.int64)) for tensor in self.inputs)
-        # A copy for the hidden values alone: the outputs are those of the file as it is, whatever onnxruntime optimises.
+        # A copy for the hidden values alone: the outputs are those of the file as it is, however onnxruntime fuses it.
         self._hidden = hidden
         self._copy = _session(path, _exposing(path, hidden)) if hidden else None
 

@@ -107,6 +107,7 @@ def _compare(comparison: Comparison, point: tuple[Fraction, ...], closed: Callab
     return bool(_COMPARE[relation](_value(comparison.left, point), _value(comparison.right, point)))
 
 
+@cache
 def only_one_input(comparison: Comparison) -> bool:
     """Whether the comparison is linear in one input and independent of the rest, found from its values on a grid."""
 
@@ -117,7 +118,7 @@ def only_one_input(comparison: Comparison) -> bool:
     slope = [difference(tuple(Fraction(i == j) for j in range(4))) - zero for i in range(4)]
     linear = all(
         difference(tuple(map(Fraction, point))) == zero + sum(map(operator.mul, slope, map(Fraction, point)))
-        for point in product(range(-2, 3), repeat=4)
+        for point in product((-1, 1, 2), repeat=4)
     )
     return linear and sum(map(bool, slope)) == 1 and bool(slope[0] or slope[1])
 
@@ -155,7 +156,7 @@ def contains(unsafe: UnsafeSet, points: list[tuple[Fraction, ...]]) -> list[bool
 
 
 def counted(unsafe: UnsafeSet, point: tuple[Fraction, ...], n_inputs: int = 2) -> tuple[Fraction, ...] | None:
-    """The free inputs and the outputs that the unsafe set counts; None if the other inputs are not what defines them."""
+    """The free inputs and the outputs that the unsafe set counts; None where an equation between inputs fails."""
     columns = unsafe.columns
     if columns is None:
         return point
