@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from certify.cli.errors import print_error, reported
+from certify.cli.networks import models_and_spec
 from certify.cli.watch import OwnProcess, limit_memory, watching
-from certify.errors import CertifyError, InputError
+from certify.errors import CertifyError
 from certify.threads import cores, keep_freed_memory
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def check(
     1 violated, 2 input or usage error, 3 undecided, 4 internal error.
     """
     with reported(verbose):
-        model, spec = _models_and_spec(files, network or [])
+        model, spec = models_and_spec(files, network or [])
     desk = _Desk(model, spec, json, counterexample, expect, exit_zero, verbose)
     process: OwnProcess | None = context.obj
     deadline = timeout + (time.monotonic() if process is None else process.started)
@@ -102,24 +103,6 @@ def check(
                     raise
                 verdict = desk.out_of_memory()
         raise typer.Exit(desk.answer(verdict))
-
-
-def _models_and_spec(files: list[Path], networks: list[str]) -> tuple[Path | dict[str, Path], Path]:
-    """What the positional arguments and --network mean together."""
-    if len(files) != (1 if networks else 2):
-        expected = "with --network, give the specification alone" if networks else "give a model and a specification"
-        raise InputError(f"{len(files)} file(s) are given", f"{expected}: certify check --help")
-    if not networks:
-        return files[0], files[1]
-    models: dict[str, Path] = {}
-    for text in networks:
-        name, equals, file = text.partition("=")
-        if not (name and equals and file):
-            raise InputError(f"--network {text}: expected NAME=FILE", "as in --network f=first.onnx")
-        if name in models:
-            raise InputError(f"--network {name} is given twice", "one file for each network")
-        models[name] = Path(file)
-    return models, files[0]
 
 
 class _Desk:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from certify import __version__
-from certify.cli import backends, bounds, check, inspect, spec
+from certify.cli import backends, bounds, check, inspect, solver, spec
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
@@ -23,6 +23,8 @@ app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
 app.command("inspect")(inspect.inspect)
 app.command("backends")(backends.backends)
+app.command("verify")(solver.verify)
+app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
 app.add_typer(spec.app, name="spec")
 
 
@@ -32,9 +34,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _show_name(wanted: bool) -> None:
+    if wanted:
+        typer.echo("certify")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+    name: bool = typer.Option(False, "--name", callback=_show_name, is_eager=True, help="Show the name of the tool."),
 ) -> None:
     """Options that come before the command."""
 

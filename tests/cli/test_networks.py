@@ -26,7 +26,16 @@ def spec(tmp_path: Path) -> Path:
 def test_a_file_for_each_network(certify, spec: Path, tmp_path: Path) -> None:
     written, witness = tmp_path / "v.json", tmp_path / "w.txt"
     result = certify(
-        "check", spec, "--network", f"f={MODEL}", "--network", f"g={CNN}", "--json", written, "--counterexample", witness
+        "check",
+        spec,
+        "--network",
+        f"f={MODEL}",
+        "--network",
+        f"g={CNN}",
+        "--json",
+        written,
+        "--counterexample",
+        witness,
     )
     assert result.stdout.splitlines()[0] == "sat"
     assert result.exit_code == 1

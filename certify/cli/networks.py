@@ -1,0 +1,29 @@
+"""The option `--network NAME=FILE`, which commands about several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from certify.errors import InputError
+
+
+def models_by_name(networks: Sequence[str]) -> dict[str, Path]:
+    """The files by network. Raises InputError for a malformed option or a repeated name."""
+    models: dict[str, Path] = {}
+    for text in networks:
+        name, equals, file = text.partition("=")
+        if not (name and equals and file):
+            raise InputError(f"--network {text}: expected NAME=FILE", "as in --network f=first.onnx")
+        if name in models:
+            raise InputError(f"--network {name} is given twice", "one file for each network")
+        models[name] = Path(file)
+    return models
+
+
+def models_and_spec(files: Sequence[Path], networks: Sequence[str]) -> tuple[Path | dict[str, Path], Path]:
+    """What `[MODEL] SPEC` and --network mean together."""
+    if len(files) != (1 if networks else 2):
+        expected = "with --network, give the specification alone" if networks else "give a model and a specification"
+        raise InputError(f"{len(files)} file(s) are given", f"{expected}; see --help")
+    return (models_by_name(networks), files[0]) if networks else (files[0], files[1])
