@@ -1,4 +1,4 @@
-"""The solver interface of VNN-LIB 2.0: `certify verify QUERY --network NAME=FILE ...` and `certify supports CAPABILITY`.
+"""The solver interface of VNN-LIB 2.0: `certify verify QUERY --network NAME=FILE ...`, `certify supports CAPABILITY`.
 
 Standard output carries what the standard says and nothing else; everything for people goes to standard error.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,7 +123,7 @@ def _operators() -> list[str]:
 
 
 # Proofs are about real arithmetic, so `real` is the only element type they are sound for; see the standard, chapter 5.
-_CAPABILITIES = {
+_CAPABILITIES: dict[str, list[str] | Callable[[], list[str]]] = {
     "--onnx-opset-versions": _opsets,
     "--onnx-element-types": ["real"],
     "--onnx-operators": _operators,

@@ -1,4 +1,7 @@
-"""`certify spec robust MODEL --data FILE`: write robustness specifications for samples of a data set."""
+"""`certify spec robust MODEL --data FILE`: write robustness specifications for samples of a data set.
+
+The other subcommands of `certify spec` stand in spec_tools.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ import io
 import math
 import os
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.spec_tools import SpecVersion, convert, lint, replay
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,22 +25,20 @@ if TYPE_CHECKING:
     from certify.query.syntax import Version
     from certify.witness.runtime import Runtime
 
-app = typer.Typer(help="Write specifications.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Write, check and convert specifications.", no_args_is_help=True, rich_markup_mode=None)
 
 _SAMPLES = ("x", "X", "x_test", "X_test", "inputs", "images", "data", "features")
 _LABELS = ("y", "Y", "y_test", "Y_test", "labels", "label", "targets", "target")
 
 
-class SpecVersion(str, Enum):
-    """Values of --version."""
-
-    one = "1.0"
-    two = "2.0"
+app.command("lint")(lint)
+app.command("convert")(convert)
+app.command("replay")(replay)
 
 
 @app.callback()
 def _specifications() -> None:
-    """Write specifications."""
+    """Write, check and convert specifications."""
 
 
 @app.command()
