@@ -14,6 +14,7 @@ from certify.errors import InputError, ModelError, ParseError, ShapeMismatch
 from certify.network.evaluate import evaluate
 from certify.network.passes.join_networks import Wiring, join_networks
 from certify.problem import Problem
+from certify.query.normal_form import lower
 from certify.query.read import parse_query
 from certify.verdict import Status, Verdict
 from certify.witness.format import write_witness
@@ -186,6 +187,29 @@ def test_an_equation_removes_an_input(files: dict[str, Path], tmp_path: Path) ->
     assert verdict.witness.inputs["X"].sum() == 0.5
 
 
+def test_equations_may_leave_an_input_constant(files: dict[str, Path], tmp_path: Path) -> None:
+    """u_0 = x_0 - x_1, x_1 = x_0, u_1 = x_1: one free input; f at (t, t) against g at (0, t)."""
+    equations = "(assert (== U[0] (- X[0] X[1])))\n(assert (== X[1] X[0]))\n(assert (== U[1] X[1]))\n"
+    t = np.linspace(-1.0, 1.0, 201)
+    difference = run(files["f"], np.stack([t, t], 1))[:, 0] - run(files["g"], np.stack([0 * t, t], 1))[:, 0]
+    for offset, status in ((-0.01, Status.SAT), (0.05, Status.UNSAT)):
+        asked = f"(assert (>= (- Y[0] V[0]) {difference.max() + offset:.6f}))\n"
+        verdict, problem = decide(files, TWO.format(like="") + equations + asked, tmp_path)
+        assert problem.network.n_inputs == 1
+        assert verdict.status is status
+
+
+def test_many_shared_inputs_are_quick() -> None:
+    n = 3000
+    text = HEAD + ONE.replace("[2]", f"[{n}]", 1)
+    text += f"(declare-network g (declare-input U real [{n}]) (declare-output V real [2]))\n"
+    text += "".join(f"(assert (and (>= X[{i}] 0.0) (<= X[{i}] 1.0)))\n(assert (== X[{i}] U[{i}]))\n" for i in range(n))
+    columns = lower(parse_query(text + "(assert (<= V[0] Y[0]))\n")).columns
+    assert columns is not None
+    assert columns.weight.shape == (0, n)
+    assert columns.source.tolist() == [*range(n), *range(n)]
+
+
 def test_an_equation_without_an_exact_solution_is_kept(files: dict[str, Path], tmp_path: Path) -> None:
     spec = tmp_path / "spec.vnnlib"
     spec.write_text(HEAD + ONE + BOX + "(assert (== (* 3.0 X[0]) (* 7.0 X[1])))\n")
@@ -276,7 +300,5 @@ def test_integer_types_are_refused_for_real_models(files: dict[str, Path], tmp_p
 def test_products_have_a_limit() -> None:
     term = "(* " + " ".join(["(+ X[0] X[1] Y[0] Y[1])"] * 20) + ")"
     query = parse_query(HEAD + ONE + BOX + f"(assert (<= {term} 1.0))\n")
-    from certify.query.normal_form import lower
-
     with pytest.raises(ParseError, match="this product is too large"):
         lower(query)

@@ -10,16 +10,17 @@ from fractions import Fraction
 
 import numpy as np
 
-from certify.query.linear import CONSTANT, Linearizer
+from certify.query.linear import CONSTANT, Linearizer, Sum
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Variables are numbered through all declared inputs, then all computed values (hidden and outputs).
 
-    free: [free], the inputs that boxes and atoms count, by number. weight: [defined, free] and shift: [defined], the
-    other inputs as functions of these. source: [declared inputs], where each lies in the free ones followed by the
-    defined ones. outputs: the variables whose product is each further column of the atoms.
+    free: [free], the inputs that boxes and atoms count, by number. weight: [defined, free] and shift: [defined], values
+    that other inputs have as functions of these. source: [declared inputs], where each lies in the free ones followed
+    by the defined values; an input equal to a free one lies where that one does. outputs: the variables whose product
+    is each further column of the atoms.
     """
 
     free: np.ndarray
@@ -45,17 +46,28 @@ class Columns:
 
 def make_columns(linearizer: Linearizer, outputs: np.ndarray) -> Columns:
     """The columns of a query whose terms have been collected: its free inputs, and the outputs with these numbers."""
-    n_inputs, definitions = linearizer.n_inputs, linearizer.definitions
-    defined = sorted(definitions)
-    free = np.setdiff1d(np.arange(n_inputs), defined)
-    weight, shift = np.zeros((len(defined), len(free))), np.zeros(len(defined))
-    for row, number in enumerate(defined):
-        for variable, value in definitions[number].items():
-            if variable == CONSTANT:
-                shift[row] = float(value)
-            else:
-                weight[row, np.searchsorted(free, variable)] = float(value)
-    source = np.empty(n_inputs, dtype=int)
+    definitions = linearizer.definitions
+    free = np.setdiff1d(np.arange(linearizer.n_inputs), list(definitions))
+    source = np.empty(linearizer.n_inputs, dtype=int)
     source[free] = np.arange(len(free))
-    source[defined] = len(free) + np.arange(len(defined))
+    defined: list[Sum] = []
+    for number, terms in definitions.items():
+        copied = _copied(terms)
+        if copied is not None:
+            source[number] = np.searchsorted(free, copied)
+        else:
+            source[number] = len(free) + len(defined)
+            defined.append(terms)
+    weight = np.zeros((len(defined), len(free)))
+    for row, terms in enumerate(defined):
+        for variable, value in terms.items():
+            if variable != CONSTANT:
+                weight[row, np.searchsorted(free, variable)] = float(value)
+    shift = np.array([float(terms.get(CONSTANT, 0.0)) for terms in defined])
     return Columns(free, weight, shift, source, tuple(linearizer.factors(int(number)) for number in outputs))
+
+
+def _copied(terms: Sum) -> int | None:
+    """The variable that a definition is equal to, None if it is anything else."""
+    others = [(variable, value) for variable, value in terms.items() if value]
+    return others[0][0] if len(others) == 1 and others[0][0] != CONSTANT and others[0][1] == 1 else None

@@ -14,12 +14,13 @@ def define_inputs(query: Query, linearizer: Linearizer) -> None:
     An equation is used only where all coefficients of the definition are exact in float64; it is left as it is, two
     inequalities, where they are not. An equation of one input with a number stays a bound.
     """
+    users: dict[int, set[int]] = {}  # by input: the defined inputs whose definition mentions it
     for comparison in _asserted(query.assertions):
         if comparison.relation == "==":
             constraint = linearizer.constraint(comparison)
             variables = constraint.coefficients
             if len(variables) > 1 and max(variables) < linearizer.n_inputs:
-                _define(constraint, linearizer.definitions)
+                _define(constraint, linearizer.definitions, users)
 
 
 def _asserted(assertions: Iterable[Assertion]) -> Iterator[Comparison]:
@@ -31,7 +32,7 @@ def _asserted(assertions: Iterable[Assertion]) -> Iterator[Comparison]:
             yield from _asserted(assertion.operands)
 
 
-def _define(equation: Constraint, definitions: dict[int, Sum]) -> None:
+def _define(equation: Constraint, definitions: dict[int, Sum], users: dict[int, set[int]]) -> None:
     """Add the definition of the input declared last that the equation can be solved for, and use it in the others."""
     for variable in sorted(equation.coefficients, reverse=True):
         coefficient = equation.coefficients[variable]
@@ -40,11 +41,15 @@ def _define(equation: Constraint, definitions: dict[int, Sum]) -> None:
         definition: Sum = {v: times(-a, coefficient) for v, a in equation.coefficients.items() if v != variable}
         definition[CONSTANT] = times(equation.rhs, coefficient)
         changed = {variable: definition}
-        for other, before in definitions.items():
-            if variable in before:
-                changed[other] = _replaced(before, variable, definition)
-        if all(_exact(value) for values in changed.values() for value in values.values()):
+        for user in users.get(variable, set()):
+            if variable in definitions[user]:  # it may have cancelled since
+                changed[user] = _replaced(definitions[user], variable, definition)
+        if all(_exact(value) for terms in changed.values() for value in terms.values()):
             definitions.update(changed)
+            for user, terms in changed.items():
+                for mentioned in terms.keys() - {CONSTANT}:
+                    users.setdefault(mentioned, set()).add(user)
+            users.pop(variable, None)
             return
 
 

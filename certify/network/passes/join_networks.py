@@ -53,13 +53,11 @@ def join_networks(networks: Mapping[str, Network], wiring: Wiring) -> Network:
 
 def _inputs(build: GraphBuilder, wiring: Wiring) -> tuple[Value, np.ndarray]:
     """A value that holds every input of the networks, and the place of each in it."""
-    n_free = wiring.weight.shape[1]
-    free = Value(INPUT, (n_free,))
-    copied = ((wiring.weight == 1.0).sum(axis=1) == 1) & ((wiring.weight != 0.0).sum(axis=1) == 1)
-    if (copied & (wiring.shift == 0.0)).all():
-        # The usual case, and by far the best: what is equal is the same value from here on.
-        return free, np.concatenate([np.arange(n_free), wiring.weight.argmax(axis=1)])[wiring.source]
+    free = Value(INPUT, (wiring.weight.shape[1],))
+    if len(wiring.shift) == 0:
+        return free, wiring.source
     used = np.flatnonzero(wiring.weight.any(axis=0))
+    used = used if len(used) else np.zeros(1, dtype=int)
     defined = dense(build, take(build, free, 0, used), wiring.weight[:, used], wiring.shift)
     return concat(build, (free, defined), 0), wiring.source
 
