@@ -23,6 +23,8 @@ from certify.witness.replay import Replay, Witness, runtimes
 GOALS_COMPARED = 3
 GOALS_ATTACKED = 64
 ATTACK_SHARE = 0.25
+# The largest difference from onnxruntime anywhere in a box, at most, by that at the few points compared.
+MORE_THAN_SEEN = 4.0
 
 
 class Prover(Protocol):
@@ -74,17 +76,20 @@ class Run:
         with self.clock.measure("load"):
             self.runtimes = runtimes(problem)
             self.replay = Replay(self.runtimes, problem.query, problem.unsafe.columns)
-            for goal, _ in zip(problem.goals(), range(GOALS_COMPARED), strict=False):
-                self._compare(goal)
+            goals = zip(problem.goals(), range(GOALS_COMPARED), strict=False)
+            self.rounding = MORE_THAN_SEEN * max((self._compare(goal) for goal, _ in goals), default=0.0)
 
-    def _compare(self, goal: Goal) -> None:
-        """Each model as we read it with onnxruntime, on its part of the goal's box; then all of them joined."""
+    def _compare(self, goal: Goal) -> float:
+        """Each model as we read it with onnxruntime, on its part of the goal's box; then all of them joined.
+
+        The largest difference of the latter.
+        """
         problem, seed = self.problem, self.settings.seed
         if problem.unsafe.columns is not None:
             ends = [self.runtimes.pieces(problem.declared_inputs(x)) for x in (goal.lower, goal.upper)]
             for model, run, first, second in zip(problem.models.values(), self.runtimes.parts, *ends, strict=True):
                 check_parity(model.network, run, np.minimum(first, second), np.maximum(first, second), seed)
-        check_parity(problem.network, self.replay.observed, goal.lower, goal.upper, seed)
+        return check_parity(problem.network, self.replay.observed, goal.lower, goal.upper, seed)
 
     def verify(self, prover: Prover) -> Verdict:
         """Decide the problem with this prover. Raises nothing for a hard problem: that is `unknown` or `timeout`."""
@@ -113,7 +118,7 @@ class Run:
         with self.clock.measure("attack"):
             for open_goal in open_goals[:GOALS_ATTACKED]:
                 self.progress.stage = "attack"
-                target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted)
+                target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted, self.rounding)
                 try:
                     witness = attack_goal(target, ORDER, rng, budget, self.replay)
                 except MemoryError:
@@ -125,7 +130,7 @@ class Run:
 
     def _acceptor(self, open_goals: list[OpenGoal]) -> Accept:
         """Takes points that a search proposes: the first that the replay confirms, whichever goal's box it lies in."""
-        targets = [Target(self.problem, g.goal, self.problem.network, g.refuted) for g in open_goals]
+        targets = [Target(self.problem, g.goal, self.problem.network, g.refuted, self.rounding) for g in open_goals]
 
         def accept(points: np.ndarray) -> Any:
             for target in targets:

@@ -24,16 +24,26 @@ ORDER = ("random", "corners", "pgd")
 
 @dataclass(frozen=True)
 class Target:
-    """One goal to attack, on one network (in the array library to work in). refuted: mask of atoms that cannot hold."""
+    """One goal to attack, on one network (in the array library to work in). refuted: mask of atoms that cannot hold.
+
+    rounding: by how much the deployed model's outputs may differ from our graph's; points that this could make unsafe
+    are worth a look too.
+    """
 
     problem: Problem
     goal: Goal
     network: Network
     refuted: np.ndarray | None = None
+    rounding: float = 0.0
 
     def worst(self, x: np.ndarray) -> np.ndarray:
         """The formula's margin, [points], at inputs [points, n_inputs]: unsafe where <= 0."""
         return worst_margin(self.goal.formula, self.margins(x))
+
+    def deployed(self, margins: np.ndarray) -> np.ndarray:
+        """The smallest margins, [points, atoms], that the deployed model may have where our graph has these."""
+        outputs, _, _ = self.problem.margin_rows(self.goal.atoms)
+        return margins - self.rounding * abs(outputs).sum(axis=1)
 
     def margins(self, x: np.ndarray) -> np.ndarray:
         """The margins of the goal's atoms, [points, atoms]."""
@@ -78,9 +88,11 @@ def attack_goal(
 def try_points(target: Target, x: np.ndarray, accept: Accept, most: int = 4) -> Any:
     """Snap, evaluate, and hand the (at most `most`) most violating points to `accept`, worst first."""
     x = snap(x, target.goal)
-    worst = target.worst(x)
+    margins = target.margins(x)
+    worst = worst_margin(target.goal.formula, margins)
+    possible = worst_margin(target.goal.formula, target.deployed(margins)) <= 0.0
     for place in np.argsort(worst)[:most]:
-        if not worst[place] <= 0.0:
+        if not possible[place]:
             return None
         witness = accept(x[place])
         if witness is not None:
