@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.networks import models_and_spec
 
 
 class Method(str, Enum):
@@ -20,8 +21,14 @@ class Method(str, Enum):
 
 
 def bounds(
-    model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property; its input regions are used.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="[MODEL] SPEC", help="ONNX model and VNN-LIB property, whose input regions are used."),
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Model of a network that SPEC declares, instead of MODEL; repeatable."),
+    ] = None,
     method: Annotated[Method, typer.Option(help="How to bound.")] = Method.crown,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for optimised bounds.")] = 60.0,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the bounds as JSON; - for stdout.")] = None,
@@ -34,6 +41,7 @@ def bounds(
         from certify import api
         from certify.cli.answer import write_json
 
+        model, spec = models_and_spec(files, network or [])
         found = api.bound(model, spec, method=method.value, timeout=timeout)
         if npz is not None:
             _write_npz(npz, found)
