@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from certify.query.formula import FALSE, TRUE, AllOf, AnyOf, Atoms, Formula
 from certify.query.linear import Constraint, nearest, rounded_up
 from certify.query.syntax import Query
 
-Row = tuple[tuple[tuple[int, float], ...], float]  # coefficients by number of a variable, right-hand side
-_Key = tuple[tuple[tuple[int, float], ...], float, bool]
+# Coefficients by number of a variable, right-hand side, whether strict.
+Key = tuple[tuple[tuple[int, float], ...], float, bool]
 
 
 class AtomTable:
@@ -24,7 +24,7 @@ class AtomTable:
 
     def __init__(self, query: Query) -> None:
         self._query = query
-        self._numbers: dict[_Key, int] = {}
+        self._numbers: dict[Key, int] = {}
         self._offsets: list[int] = []
 
     def formula(self, constraint: Constraint, offset: int) -> Formula:
@@ -59,10 +59,9 @@ class AtomTable:
         """The numbers of the variables and products that occur, ascending."""
         return sorted({variable for coefficients, _, _ in self._numbers for variable, _ in coefficients})
 
-    def rows(self) -> Iterator[Row]:
-        """Coefficients and right-hand side of each atom, in the order of their numbers."""
-        for coefficients, rhs, _ in self._numbers:
-            yield coefficients, rhs
+    def keys(self) -> Iterable[Key]:
+        """What each atom says, in the order of their numbers."""
+        return self._numbers
 
     def finish(self, inputs: np.ndarray, outputs: np.ndarray) -> Atoms:
         """All atoms as arrays, with these variables and products (ascending numbers) as their columns."""

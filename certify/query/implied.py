@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from certify.query.atoms import AtomTable, Row
+from certify.query.atoms import AtomTable, Key
 from certify.query.formula import AllOf, Formula
 from certify.query.linear import rounded_up
 from certify.query.regions import Box
@@ -27,7 +27,7 @@ def with_implied_bounds(box: Box, formula: Formula, atoms: AtomTable, n_inputs: 
     }
     rows = [
         row
-        for number, row in enumerate(atoms.rows())
+        for number, row in enumerate(atoms.keys())
         if number in conjuncts and all(variable < n_inputs for variable, _ in row[0])
     ]
     while any(_tighten(row, lower, upper) for row in rows):
@@ -35,7 +35,7 @@ def with_implied_bounds(box: Box, formula: Formula, atoms: AtomTable, n_inputs: 
     return lower, upper
 
 
-def _tighten(row: Row, lower: np.ndarray, upper: np.ndarray) -> bool:
+def _tighten(row: Key, lower: np.ndarray, upper: np.ndarray) -> bool:
     """Add the missing sides that one row, `sum of terms <= rhs`, implies; whether there were any."""
     found = False
     for variable, coefficient in row[0]:

@@ -25,6 +25,7 @@ from certify.query.formula import FALSE, TRUE, Atoms, Region, all_of, any_of
 from certify.query.implied import with_implied_bounds
 from certify.query.linear import Constraint, Linearizer, Number, rounded_up
 from certify.query.regions import Box, Case, InputBound, Regions
+from certify.query.separate import undecidable_sides
 from certify.query.syntax import Assertion, Comparison, Query, Relation, Variable
 
 
@@ -61,7 +62,8 @@ def lower(query: Query) -> UnsafeSet:
         box = with_implied_bounds((lower_, upper), root.formula, lowering.atoms, lowering.n_inputs)
         check_bounded(query, box, root)
         inputs, outputs, columns = lowering.columns()
-        regions = Regions(*box, root._replace(bounds=()), None if columns is None else inputs)
+        terms = undecidable_sides(lowering.atoms.keys())
+        regions = Regions(*box, root._replace(bounds=()), None if columns is None else inputs, terms)
         return UnsafeSet(len(inputs), len(outputs), lowering.atoms.finish(inputs, outputs), regions, columns)
 
 

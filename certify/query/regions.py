@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certify.query.formula import FALSE, AnyOf, Formula, Region, all_of
+from certify.query.formula import FALSE, Formula, Region, all_of
+from certify.query.separate import Sides, separated
 
 Box = tuple[np.ndarray, np.ndarray]  # lower and upper bounds, [flat inputs] each; unbounded sides are infinite
 
@@ -35,19 +36,21 @@ class Case(NamedTuple):
 class Regions:
     """The regions of a case within a box. Iterable again and again; empty intersections are skipped.
 
-    inputs: numbers of the inputs that the regions' boxes count; None for all.
+    inputs: numbers of the inputs that the regions' boxes count; None for all. terms: those to be told apart by side.
     """
 
     lower: np.ndarray
     upper: np.ndarray
     case: Case
     inputs: np.ndarray | None = None
+    terms: Sequence[Sides] = ()
 
     def __iter__(self) -> Iterator[Region]:
         if (self.lower > self.upper).any():
             return
         for (lower, upper), formula in _expand(self.case, (self.lower, self.upper)):
-            if not (isinstance(formula, AnyOf) and not formula.parts):  # false: nothing in this box is unsafe
+            formula = separated(formula, self.terms)
+            if formula != FALSE:
                 kept = slice(None) if self.inputs is None else self.inputs
                 yield Region(lower[kept].copy(), upper[kept].copy(), formula)
 

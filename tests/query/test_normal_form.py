@@ -58,6 +58,15 @@ def test_regions_can_be_iterated_again() -> None:
     assert next(iter(unsafe.regions)).lower.tolist() == [-1.0, -1.0]
 
 
+def test_a_strict_comparison_and_its_opposite_are_told_apart() -> None:
+    """Adaptive cruise control (2026) says y != 0 beside y <= 0 and y >= 0: no bound refutes that where y = 0."""
+    assert not list(_lower(BOX + "(assert (!= Y_0 0)) (assert (<= Y_0 0)) (assert (>= Y_0 0))").regions)
+    text = "(assert (or (> Y_0 1) (<= Y_1 0)))(assert (or (<= Y_0 1) (>= Y_1 5)))"
+    (region,) = _lower(BOX + text).regions
+    below, above = 2, 0  # y_0 <= 1, y_0 > 1
+    assert region.formula == AnyOf((AllOf((below, 1)), AllOf((above, 3))))
+
+
 def test_two_output_disjunctions_are_not_multiplied_out() -> None:
     def disjunction(y: int) -> str:
         return "(assert (or " + " ".join(f"(and (>= Y_{y} {k}))" for k in range(1000)) + "))\n"
