@@ -135,7 +135,7 @@ def test_any_nonlinear_value_is_split(square: bool, seed: int, safe_by: float, m
     grid = np.stack(np.meshgrid(*[np.linspace(-0.5, 0.5, 41)] * 3), axis=-1).reshape(-1, 3)
     least = (evaluate(network, grid) @ row.T).min()
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - safe_by]))
-    prover = prove_module.Prover(posed, network.library, Budget.starting_now(20 if safe_by > 0.0 else 1), Progress())
+    prover = prove_module.Prover(posed, network.library, Budget.starting_now(300 if safe_by > 0.0 else 1), Progress())
     prover.screen()
     outcome = prover.search(lambda points: None).outcome
     assert outcome.closed is (safe_by > 0.0)
