@@ -1,6 +1,6 @@
 """The soundness gate: with every attack switched off, no instance that is known to be violated may come out proved.
 
-    python vnncomp/attacks_off.py FOLDER [--seconds 4] [--set acasxu,mnist_fc]
+    python vnncomp/attacks_off.py FOLDER [--seconds 4] [--set acasxu,mnist_fc] [--processes 2]
 
 FOLDER holds one folder per benchmark and truth.csv (columns benchmark, onnx, vnnlib, verdict). Prints a table, and ends
 with exit code 1 if a violated instance was "proved".
@@ -19,21 +19,22 @@ from collections import Counter
 from pathlib import Path
 
 from certify.api import load_problem
-from certify.backends.native import choose_library
+from certify.backends.native import TwoProcessProver, choose_library
 from certify.errors import CertifyError
 from certify.search.branch_and_bound import Progress
 from certify.search.prove import Prover
 from certify.settings import Budget
 
 
-def outcome(model: Path, spec: Path, seconds: float) -> str:
+def outcome(model: Path, spec: Path, seconds: float, processes: int) -> str:
     """What the search alone says: closed (wrong, here), open, or unreadable."""
     try:
         problem = load_problem(model, spec)
     except CertifyError:
         return "unreadable"
     budget = Budget.starting_now(seconds)
-    prover = Prover(problem, choose_library(problem.network, "cpu"), budget, Progress())
+    kind = TwoProcessProver if processes > 1 else Prover
+    prover = kind(problem, choose_library(problem.network, "cpu"), budget, Progress())
     prover.screen()
     return "CLOSED" if prover.search(lambda points: None).outcome.closed else "open"
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=4.0, help="per instance")
+    parser.add_argument("--processes", type=int, default=1, help="2: splits of rectifiers are shared by two")
     parser.add_argument("--set", default="", help="benchmarks, separated by commas (default: all)")
     arguments = parser.parse_args()
     wanted = set(filter(None, arguments.set.split(",")))
@@ -54,7 +56,8 @@ def main() -> int:
         if wanted and name not in wanted:
             continue
         folder = arguments.folder / name
-        found = outcome(folder / row["onnx"], folder / row["vnnlib"], arguments.seconds)
+        model, spec = folder / row["onnx"], folder / row["vnnlib"]
+        found = outcome(model, spec, arguments.seconds, arguments.processes)
         counts[name, found] += 1
         if found == "CLOSED":
             print(f"WRONG: {name} {row['onnx']} {row['vnnlib']} is violated, but was proved", flush=True)

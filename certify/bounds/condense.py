@@ -18,7 +18,7 @@ from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.conv import Conv
-from certify.ops.dense import Dense
+from certify.ops.dense import Dense, product
 from certify.ops.kinds import Linear
 from certify.ops.relu import Relu
 
@@ -49,20 +49,15 @@ class Affine(Linear):
 
     def linear(self, *xs: Array) -> Array:
         """sum_i A_i x_i, one matrix product each over all leading axes."""
-        return sum(_product(x, weight.T) for x, weight in zip(xs, self.weights, strict=True))
+        return sum(product(x, weight.T) for x, weight in zip(xs, self.weights, strict=True))
 
     def adjoint(self, y: Array) -> tuple[Array, ...]:
         """A_i^T y."""
-        return tuple(_product(y, weight) for weight in self.weights)
+        return tuple(product(y, weight) for weight in self.weights)
 
     def absolute(self) -> Affine:
         """|A_i|."""
         return Affine(self.in_shapes, self.out_shape, tuple(abs(weight) for weight in self.weights))
-
-
-def _product(x: Array, matrix: Array) -> Array:
-    flat = x.reshape(-1, matrix.shape[0]) @ matrix
-    return flat.reshape((*x.shape[:-1], matrix.shape[1]))
 
 
 @dataclass(frozen=True)

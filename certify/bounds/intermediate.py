@@ -74,7 +74,7 @@ def intermediate_bounds(
     """
     known, left = known or {}, dict(only or {})
     relaxed = Relaxed(network, box)
-    ranges: dict[str, Interval] = {INPUT: box}
+    ranges = {INPUT: intersect(box, known[INPUT]) if INPUT in known else box}
     tightened: dict[str, np.ndarray] = {}
     for node in network.nodes:
         if isinstance(node.op, Linear):

@@ -31,11 +31,11 @@ class Dense(Linear):
 
     def linear(self, *xs: Array) -> Array:
         """W x as one matrix product over all leading axes."""
-        return self._apply(xs[0], self.weight.T)
+        return product(xs[0], self.weight.T)
 
     def adjoint(self, y: Array) -> tuple[Array, ...]:
         """W^T y."""
-        return (self._apply(y, self.weight),)
+        return (product(y, self.weight),)
 
     def absolute(self) -> Dense:
         """|W|."""
@@ -47,10 +47,11 @@ class Dense(Linear):
             return super().rows(index, library)
         return (self.weight[index].reshape(len(index), *self.in_shapes[0]),)
 
-    @staticmethod
-    def _apply(x: Array, matrix: Array) -> Array:
-        flat = x.reshape(-1, matrix.shape[0]) @ matrix
-        return flat.reshape(tuple(x.shape[:-1]) + (matrix.shape[1],))
+
+def product(x: Array, matrix: Array) -> Array:
+    """x . matrix over the last axis of x, one product of matrices over all leading axes."""
+    flat = x.reshape(-1, matrix.shape[0]) @ matrix
+    return flat.reshape(tuple(x.shape[:-1]) + (matrix.shape[1],))
 
 
 def dense(build: Builder, x: Value, weight: np.ndarray, shift: np.ndarray | None = None) -> Value:

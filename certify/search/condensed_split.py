@@ -80,7 +80,7 @@ class CondensedSplit(ReluSplit):
             self._rows(domains.task, self.network),
             Ascent(iterations=0),
             slopes={name: tuple(map(put, parts)) for name, parts in slopes.items()},
-            splits=as_splits(whole.signs, self.network.library),
+            splits=as_splits(whole, self.network.library),
             multipliers={value: put(part) for value, part in multipliers.items()},
         )
         margins = to_numpy(proven.lower)
@@ -121,5 +121,5 @@ class CondensedSplit(ReluSplit):
         return self.condensed.inputs(points)
 
     def _flat(self, number: np.ndarray, element: np.ndarray) -> np.ndarray:
-        names = [node.name for node in self.space.network.nonlinear]
-        return np.array([self.condensed.index[names[n]][e] for n, e in zip(number, element, strict=True)], dtype=int)
+        index = self.condensed.index
+        return np.array([index[self.places[n].value][e] for n, e in zip(number, element, strict=True)], dtype=int)

@@ -23,7 +23,8 @@ class Domains:
     their numbers in the search tree; depth: [batch]; margins: [batch, rows] best lower bounds of the task's rows;
     bound: [batch] the lower bound of the formula that follows. hidden: bounds of hidden values that hold in the domain.
     signs: by value, [batch, *shape], +1 / -1 where a split fixed the sign of an element, else 0; slopes, multipliers:
-    where to start optimising, as in `bounds.optimise`. marks: [batch] each, whatever else the brancher remembers.
+    where to start optimising, as in `bounds.optimise`. points: by value, [batch, *shape], where a sign is about a point
+    other than zero. marks: [batch] each, whatever else the brancher remembers.
     """
 
     lower: np.ndarray
@@ -37,6 +38,7 @@ class Domains:
     signs: dict[str, Array] = field(default_factory=dict)
     slopes: dict[str, tuple[Array, ...]] = field(default_factory=dict)
     multipliers: dict[str, Array] = field(default_factory=dict)
+    points: dict[str, np.ndarray] = field(default_factory=dict)
     marks: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -15,7 +15,6 @@ from certify.arrays import Library
 from certify.bounds.intermediate import BoundRows
 from certify.errors import NumericalError
 from certify.network.graph import Network
-from certify.ops.relu import Relu
 from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Helper, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
@@ -230,6 +229,6 @@ class Prover:
 
 
 def splits_inputs(network: Network, goal: Goal, few: int) -> bool:
-    """Whether to branch on inputs, of which at most `few` vary, rather than on rectifiers."""
+    """Whether to branch on inputs, of which at most `few` vary, rather than on hidden values."""
     varying = int((goal.upper > goal.lower).sum())
-    return varying <= few or not any(isinstance(node.op, Relu) for node in network.nonlinear)
+    return varying <= few or not network.nonlinear

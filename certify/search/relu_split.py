@@ -17,7 +17,7 @@ import numpy as np
 from certify.arrays import NUMPY, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
-from certify.bounds.intermediate import Relaxed
+from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.optimise import Ascent, Optimised, optimise
@@ -30,11 +30,18 @@ from certify.search.hidden_forms import hidden_forms
 from certify.search.leaf_program import fits, solve
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.pseudocost import Pseudocosts
-from certify.search.pick.relu_gap import Ranking, relu_gap
+from certify.search.pick.relaxation_gap import Ranking, relaxation_gap
 from certify.search.refine import Worth, first_bound, mark, refine
-from certify.search.signs import as_splits, relaxed_under_signs, sign_children
+from certify.search.signs import (
+    as_splits,
+    places,
+    relaxed_under_signs,
+    sign_children,
+    split_anywhere,
+    split_points,
+)
 from certify.search.stage import Part, Stage
-from certify.search.tree import Clip, HiddenBounds, Leaves, ReluCut, SearchTree
+from certify.search.tree import Clip, HiddenBounds, Leaves, SearchTree, ValueCut
 from certify.settings import Budget
 
 ASCENT = Ascent(iterations=12, slope_rate=0.1, multiplier_rate=0.1)
@@ -59,7 +66,7 @@ class TooManyClausesError(Exception):
 
 
 class Detail(NamedTuple):
-    """The split of each domain: number of the node among the nonlinear ones, flat element, score (0: none)."""
+    """The split of each domain: number of the place (`signs.places`), flat element, score (0: none)."""
 
     number: np.ndarray
     element: np.ndarray
@@ -87,6 +94,7 @@ class ReluSplit:
         self.problem, self.goal, self.root = problem, goal, root
         self.network = root.network
         self.space = root if space is None else space
+        self.places = places(self.network)
         found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
         if len(found) > MOST_CLAUSES:
             raise TooManyClausesError
@@ -101,8 +109,9 @@ class ReluSplit:
         self.programs = programs
         own = space is None
         self.fits = own and self.network.library == NUMPY and fits(self.network)
-        self.values = [n.inputs[0] for n in self.network.nonlinear if isinstance(n.op, Relu)]
-        few = CANDIDATES * self.network.n_inputs <= LOOK_FLOATS
+        self.values = list(self.network.relaxed_inputs)
+        self.anywhere = split_anywhere(self.network)
+        few = CANDIDATES * self.network.n_inputs <= LOOK_FLOATS and not self.anywhere
         self.forms = hidden_forms(root, self.values, FORM_FLOATS if few else CLIP_FLOATS) if own else {}
         self.looks = few and bool(self.forms)
         self.pseudocosts = Pseudocosts(self.space.network)
@@ -123,6 +132,7 @@ class ReluSplit:
             margins.max(axis=1),
             hidden={v: narrow(self.space.intervals[v], count) for v in self.values},
             signs=signs,
+            points={v: np.zeros((count, *self.space.network.shapes[v]), dtype=np.float32) for v in self.anywhere},
             marks=_unsplit(margins.max(axis=1)),
         )
         return mark(domains, domains.depth)
@@ -177,7 +187,7 @@ class ReluSplit:
                 {name: np.tensordot(weight, c, axes=(0, 1))[:, None] for name, c in rows.coefficients.items()},
                 rows.offset @ weight[:, None],
             )
-            splits = as_splits(domain.signs, self.network.library)
+            splits = as_splits(domain, self.network.library)
             proven = optimise(
                 relaxed,
                 combined,
@@ -209,7 +219,7 @@ class ReluSplit:
         if record:
             domains = self._learned(domains)
         domains = first_bound(replace(domains, slopes=slopes, multipliers=multipliers))
-        ranking = relu_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
+        ranking = relaxation_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
         return Stage(domains, closed, relaxed, found, ranking)
 
     def _judged(self, domains: Domains, found: Optimised, record: bool) -> tuple[Domains, np.ndarray]:
@@ -239,8 +249,12 @@ class ReluSplit:
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
         relaxed = relaxed_under_signs(self.space, domains)
+        if self.anywhere:
+            # A cut is felt in everything computed from the value.
+            network, box, known = self.space.network, relaxed.box, relaxed.intervals
+            relaxed = replace(intermediate_bounds(network, box, known=known, bound_rows=None), noise=self.space.noise)
         library = self.space.network.library
-        splits, put = as_splits(domains.signs, library), library.put
+        splits, put = as_splits(domains, library), library.put
         found = optimise(
             relaxed,
             self._rows(domains.task, self.space.network),
@@ -275,7 +289,7 @@ class ReluSplit:
 
     def _refined_hidden(self, domains: Domains, urgency: dict[str, np.ndarray]) -> dict[str, Interval]:
         """Tighter bounds of the domains' hidden values (recorded). urgency: as in `refine`."""
-        splits = as_splits(domains.signs, self.network.library)
+        splits = as_splits(domains, self.network.library)
         hidden = refine(relaxed_under_signs(self.root, domains), splits, urgency)
         found = {v: narrow(hidden[v], len(domains)) for v in self.values}
         self.tree.add(HiddenBounds(domains.node, found))
@@ -403,11 +417,12 @@ class ReluSplit:
         chosen = chosen[np.argsort(bounded.domains.marks["estimate"][chosen])]
         domains, number, element, score = bounded.domains.select(chosen), number[chosen], element[chosen], score[chosen]
         children = self.tree.new_children(len(chosen))
-        values = [self.network.nonlinear[n].inputs[0] for n in number]
-        self.tree.add(ReluCut(domains.node, values, self._flat(number, element), children))
+        values = [self.places[n].value for n in number]
+        point = split_points(self.space.network, domains, number, element)
+        self.tree.add(ValueCut(domains.node, values, self._flat(number, element), point, children))
         marks = domains.marks | {"place": self.pseudocosts.place(number, element), "score": score}
         marks["before"] = marks["estimate"]
-        found = sign_children(self.space.network, replace(domains, marks=marks), number, element)
+        found = sign_children(self.space.network, replace(domains, marks=marks), number, element, point)
         marks = found.marks | {"side": np.tile([0, 1], len(number))}
         return replace(found, node=children.reshape(-1), marks=marks), stuck
 

@@ -15,6 +15,7 @@ from certify.bounds.methods.alpha_crown import ASCENT, tighten
 from certify.bounds.optimise import optimise
 from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
+from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, worst_margin
 from certify.search.tree import Leaves, SearchTree
 from certify.settings import Budget
@@ -79,7 +80,8 @@ class Root:
     @property
     def deep(self) -> bool:
         """Whether open rectifiers depend on others, so that `row_trees` can do anything."""
-        return sum(count > 0 for count in unstable(self.relaxed).values()) > 1
+        rectified = {node.inputs[0] for node in self.network.nonlinear if isinstance(node.op, Relu)}
+        return sum(count > 0 and name in rectified for name, count in unstable(self.relaxed).items()) > 1
 
     def row_trees(self, work: int, nbytes: int, shared: Callable[[BoundRows], BoundRows], budget: Budget) -> None:
         """Every inexact hidden value by branch and bound, on the network without dead rectifiers.

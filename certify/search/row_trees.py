@@ -20,7 +20,7 @@ from certify.bounds.methods.alpha_crown import ASCENT
 from certify.bounds.optimise import Ascent, optimise
 from certify.ops.relu import Relu
 from certify.search.domain import Domains, concatenate
-from certify.search.pick.relu_gap import Ranking, relu_gap
+from certify.search.pick.relaxation_gap import Ranking, relaxation_gap
 from certify.search.signs import as_splits, relaxed_under_signs, sign_children
 
 # Children start where their parent ended, so that little is left to climb: a further split is worth more.
@@ -65,7 +65,9 @@ class _Trees:
     def __init__(self, relaxed: Relaxed, rows: Rows) -> None:
         """relaxed: batch 1; rows: [1, rows]."""
         self.relaxed, self.rows, self.network = relaxed, rows, relaxed.network
-        self.values = [node.inputs[0] for node in self.network.nonlinear if isinstance(node.op, Relu)]
+        rectifiers = [node for node in self.network.nonlinear if isinstance(node.op, Relu)]
+        self.rectifiers = [node.name for node in rectifiers]
+        self.values = list(dict.fromkeys(node.inputs[0] for node in rectifiers))
         # The least lower bound of each row's leaves that are not kept any more.
         self.done = np.full(rows.count, np.inf)
         self.bounded = 0
@@ -84,7 +86,8 @@ class _Trees:
             slopes={name: tuple(by_row(s).astype(np.float32) for s in parts) for name, parts in slopes.items()},
             multipliers={v: np.zeros((count, 1, *self.network.shapes[v]), dtype=np.float32) for v in self.values},
         )  # fmt: skip
-        ranking = relu_gap(self.relaxed, {n: by_row(w) for n, w in weights.items()}, np.ones((count, 1), dtype=bool))
+        felt = {name: by_row(weights[name]) for name in self.rectifiers if name in weights}
+        ranking = relaxation_gap(self.relaxed, felt, np.ones((count, 1), dtype=bool))
         return self._kept(domains, ranking)
 
     def grow(self, leaves: Domains) -> Domains:
@@ -111,7 +114,7 @@ class _Trees:
         """The domains with their bounds; only those that are worth cutting again."""
         self.bounded += len(domains)
         library = self.network.library
-        relaxed, splits = relaxed_under_signs(self.relaxed, domains), as_splits(domains.signs, library)
+        relaxed, splits = relaxed_under_signs(self.relaxed, domains), as_splits(domains, library)
         found = optimise(
             relaxed,
             self._rows_of(domains.task),
@@ -130,8 +133,8 @@ class _Trees:
             slopes={name: tuple(map(keep, parts)) for name, parts in found.slopes.items()},
             multipliers=domains.multipliers | {v: keep(m) for v, m in found.multipliers.items()},
         )
-        weights = {name: to_numpy(weight) for name, weight in found.weights.items()}
-        return self._kept(domains, relu_gap(relaxed, weights, np.ones((len(domains), 1), dtype=bool)))
+        weights = {name: to_numpy(found.weights[name]) for name in self.rectifiers if name in found.weights}
+        return self._kept(domains, relaxation_gap(relaxed, weights, np.ones((len(domains), 1), dtype=bool)))
 
     def _kept(self, domains: Domains, ranking: Ranking) -> Domains:
         """Those that can be cut further with some use, marked with where; of the others only the bound is kept."""

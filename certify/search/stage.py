@@ -11,7 +11,8 @@ from certify.bounds.intermediate import Relaxed
 from certify.bounds.optimise import Optimised
 from certify.ops.relu import Relu
 from certify.search.domain import Domains
-from certify.search.pick.relu_gap import Ranking
+from certify.search.pick.relaxation_gap import Ranking
+from certify.search.signs import places
 
 # What a relaxation's gap matters to a row that uses its lower plane, against one that uses the chord.
 OTHER_PLANE = 0.3
@@ -56,13 +57,13 @@ class Part:
         return self.stage.domains.select(self.rows)
 
     def urgency(self) -> dict[str, np.ndarray]:
-        """By rectifier input, how much each domain's rows feel each element's relaxation, [k, elements]."""
-        found = {}
-        for node in self.stage.relaxed.network.nonlinear:
-            if isinstance(node.op, Relu):
-                gap = to_numpy(self.stage.relaxed.relaxations[node.name].gap()).reshape(len(self.stage.domains), -1)
-                weight = self.stage.weights(node.name)
-                weight = np.broadcast_to(weight, (len(gap), *weight.shape[1:]))
-                felt = np.where(weight < 0.0, -weight, OTHER_PLANE * weight).sum(axis=1) * gap
-                found[node.inputs[0]] = felt[self.rows]
+        """By relaxed value, how much each domain's rows feel each element's relaxation, [k, elements]."""
+        found: dict[str, np.ndarray] = {}
+        for node, value in places(self.stage.relaxed.network):
+            gap = to_numpy(self.stage.relaxed.relaxations[node.name].gap()).reshape(len(self.stage.domains), -1)
+            weight = self.stage.weights(node.name)
+            weight = np.broadcast_to(weight, (len(gap), *weight.shape[1:]))
+            other = OTHER_PLANE if isinstance(node.op, Relu) else 1.0
+            felt = np.where(weight < 0.0, -weight, other * weight).sum(axis=1) * gap
+            found[value] = found.get(value, 0.0) + felt[self.rows]
         return found

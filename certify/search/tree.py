@@ -28,12 +28,16 @@ class InputCut(NamedTuple):
     children: np.ndarray
 
 
-class ReluCut(NamedTuple):
-    """Nodes cut in two by the sign of flat element `element` of `value[i]`: child one >= 0, child two <= 0."""
+class ValueCut(NamedTuple):
+    """Nodes cut in two at `point` of flat element `element` of `value[i]`: child one above, child two below.
+
+    At the kink of a rectifier (point 0) that fixes its sign.
+    """
 
     node: np.ndarray
     value: list[str]
     element: np.ndarray
+    point: np.ndarray
     children: np.ndarray
 
 
@@ -65,7 +69,7 @@ class Leaves(NamedTuple):
     weights: np.ndarray | None = None
 
 
-Step = InputCut | ReluCut | Clip | HiddenBounds | Leaves
+Step = InputCut | ValueCut | Clip | HiddenBounds | Leaves
 
 
 @dataclass

@@ -115,6 +115,14 @@ USES: list[tuple[str, list[Any], dict[str, Any], int]] = [
     ("Dropout", [(3,), np.float32(0.7), np.array(False)], {}, 17),
     ("Identity", [()], {}, 17),
     ("Reciprocal", [()], {}, 17),
+    ("Abs", [()], {}, 17),
+    ("Floor", [()], {}, 17),
+    ("Pow", [(), floats()], {}, 17),
+    ("Pow", [(2, 1), np.array([2.0, 3.0], np.float32)], {}, 17),
+    ("Pow", [(3,), np.array([[[2.0]], [[-1.0]]], np.float32)], {}, 17),
+    ("PRelu", [(2, 3), np.array([[0.5], [-1.0]], np.float32)], {}, 17),
+    ("HardSwish", [()], {}, 17),
+    ("Selu", [()], {}, 17),
 ]  # fmt: skip
 
 

@@ -40,6 +40,10 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], int, str]] = [
     ("Reshape", (X, ints(4, -1)), {}, 1, "cannot reshape"),
     ("Reshape", (X, ints(-1, -1)), {}, 1, "cannot reshape"),
     ("ReduceSum", (X, ints(2)), {}, 1, "axis 2 is out of range"),
+    ("Celu", (X,), {"alpha": -1.0}, 1, "alpha must be positive"),
+    ("Pow", (X, Value("y", (2, 3))), {}, 1, "input 1 must be constant"),
+    ("Pow", (np.float32(2.0), X), {}, 1, "input 0 must not be constant"),
+    ("PRelu", (X, Value("y", (3,))), {}, 1, "input 1 must be constant"),
     ("Relu", (np.ones(3),), {}, 1, "input 0 must not be constant"),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 from networks import conv_net, random_box, residual_net
 from random_problems import problem, relu_network
 
+from certify.arrays import Library
 from certify.bounds import condense as condense_module
 from certify.bounds.condense import condense
 from certify.bounds.optimise import Ascent
@@ -112,6 +113,19 @@ def brancher_row(brancher: CondensedSplit) -> np.ndarray:
     """The direction of the outputs in which the row grows."""
     outputs, _, _ = brancher.problem.margin_rows(brancher.goal.atoms)
     return np.sign(outputs[0]).astype(np.float32)
+
+
+def test_torch_finds_the_same() -> None:
+    pytest.importorskip("torch")
+    brancher, network, _ = case("convolutions", 1, 0.33, radius=0.1)
+    root = Root(brancher.problem, brancher.goal, network.on(Library("torch")), Budget.starting_now(60))
+    root.crown()
+    condensed = condense(root.relaxed)
+    assert condensed is not None
+    other = CondensedSplit(brancher.problem, brancher.goal, condensed, np.array([-np.inf]), 2**28)
+    found = [branch_and_bound(b, Budget.starting_now(60), lambda points: None, Progress()) for b in (brancher, other)]
+    assert all(outcome.closed for outcome in found)
+    np.testing.assert_allclose(found[0].bound, found[1].bound, rtol=1e-3)
 
 
 def test_rows_over_inputs_are_rewritten_for_the_unit_box() -> None:

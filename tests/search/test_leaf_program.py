@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from random_problems import least_margins, relu_network
@@ -35,10 +37,10 @@ def solved(network: Network, signs: dict[str, np.ndarray], rows: Rows) -> tuple[
         {name: np.tensordot(solution.weights, c, axes=(0, 1))[:, None] for name, c in rows.coefficients.items()},
         rows.offset @ solution.weights[:, None],
     )
+    splits = as_splits(SimpleNamespace(signs=batched, points={}), network.library)
     proven = optimise(
-        relaxed, combined, Ascent(0), slopes=solution.slopes, splits=as_splits(batched, network.library),
-        multipliers=solution.multipliers,
-    )  # fmt: skip
+        relaxed, combined, Ascent(0), slopes=solution.slopes, splits=splits, multipliers=solution.multipliers
+    )
     return solution, float(proven.lower[0, 0])
 
 

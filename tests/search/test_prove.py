@@ -20,7 +20,7 @@ from certify.search.domain import narrow
 from certify.search.prove import Prover
 from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
-from certify.search.tree import Clip, HiddenBounds, InputCut, Leaves, ReluCut, SearchTree
+from certify.search.tree import Clip, HiddenBounds, InputCut, Leaves, SearchTree, ValueCut
 from certify.settings import Budget
 
 SEEDS = range(12)
@@ -202,7 +202,7 @@ def signs_by_node(tree: SearchTree, network) -> dict[int, dict[str, np.ndarray]]
     shapes = {node.inputs[0]: node.op.out_shape for node in network.nonlinear}
     signs = {0: {name: np.zeros(shape) for name, shape in shapes.items()}}
     for step in tree.steps:
-        if isinstance(step, ReluCut):
+        if isinstance(step, ValueCut):
             for node, value, element, pair in zip(step.node, step.value, step.element, step.children, strict=True):
                 for child, sign in zip(pair, (1, -1), strict=True):
                     signs[int(child)] = {name: s.copy() for name, s in signs[int(node)].items()}
@@ -215,7 +215,7 @@ def bounds_by_node(brancher: ReluSplit) -> tuple[dict[int, Interval], dict[int, 
     root = brancher.root
     boxes, hidden = {0: root.box}, {0: {v: narrow(root.intervals[v], 1) for v in brancher.values}}
     for step in brancher.tree.steps:
-        if isinstance(step, ReluCut):
+        if isinstance(step, ValueCut):
             for node, pair in zip(step.node, step.children, strict=True):
                 for child in pair:
                     boxes[int(child)], hidden[int(child)] = boxes[int(node)], hidden[int(node)]

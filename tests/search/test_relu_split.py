@@ -12,6 +12,7 @@ from certify.bounds.interval import Interval
 from certify.network.evaluate import evaluate
 from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
 from certify.ops.dense import dense
+from certify.ops.product import Product
 from certify.ops.registry import Value
 from certify.ops.relu import Relu
 from certify.ops.s_shaped import Sigmoid
@@ -106,23 +107,66 @@ def test_signs_that_contradict_the_bounds_leave_no_crossing() -> None:
     assert low[0, 2] == 0.0
 
 
-def test_other_activations_are_never_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sigmoid among rectifiers: only the rectifiers have signs to fix, and the end is an honest `open`."""
-    monkeypatch.setattr(prove_module, "FEW_INPUTS", 0)
-    rng = np.random.default_rng(3)
+def mixed_network(rng: np.random.Generator, square: bool) -> Network:
+    """Rectifiers, then sigmoids, then (if asked) products of them."""
     build = GraphBuilder()
     value = dense(build, Value(INPUT, (3,)), rng.normal(size=(4, 3)), rng.normal(size=4))
     value = build.emit(Relu((value.shape,), value.shape), value)
-    value = dense(build, value, 5.0 * rng.normal(size=(4, 4)), rng.normal(size=4))
+    value = dense(build, value, 2.0 * rng.normal(size=(4, 4)), rng.normal(size=4))
     value = build.emit(Sigmoid((value.shape,), value.shape), value)
+    if square:
+        other = dense(build, value, rng.normal(size=(4, 4)), rng.normal(size=4))
+        value = build.emit(Product((value.shape, other.shape), value.shape), value, other)
     value = dense(build, value, rng.normal(size=(2, 4)), rng.normal(size=2))
     spec = lambda name, n: (TensorSpec(name, (n,), "float64"),)  # noqa: E731
-    network = Network(tuple(build.nodes), value.name, spec("x", 3), spec("y", 2))
+    return Network(tuple(build.nodes), value.name, spec("x", 3), spec("y", 2))
+
+
+@pytest.mark.parametrize("square", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("safe_by", [0.05, -1e-3])
+def test_any_nonlinear_value_is_split(square: bool, seed: int, safe_by: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without splits of inputs, a network of several nonlinear ops is decided, and never wrongly."""
+    monkeypatch.setattr(prove_module, "FEW_INPUTS", 0)
+    rng = np.random.default_rng(seed)
+    network = mixed_network(rng, square)
     row = np.array([[1.0, -1.0]])
-    least = (evaluate(network, rng.uniform(-1, 1, size=(4000, 3))) @ row.T).min()
-    posed = problem(network, [Region(-np.ones(3), np.ones(3), 0)], row, np.array([least - 1e-3]))
-    prover = prove_module.Prover(posed, network.library, Budget.starting_now(60), Progress())
+    lower, upper = -0.5 * np.ones(3), 0.5 * np.ones(3)
+    grid = np.stack(np.meshgrid(*[np.linspace(-0.5, 0.5, 41)] * 3), axis=-1).reshape(-1, 3)
+    least = (evaluate(network, grid) @ row.T).min()
+    posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - safe_by]))
+    prover = prove_module.Prover(posed, network.library, Budget.starting_now(300 if safe_by > 0.0 else 1), Progress())
     prover.screen()
     outcome = prover.search(lambda points: None).outcome
-    assert outcome.finished
-    assert not outcome.closed
+    assert outcome.closed is (safe_by > 0.0)
+
+
+def test_cuts_of_a_value_keep_every_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut again and again, each point lies in the bounds and on the right side of the last cut of some subproblem."""
+    monkeypatch.setattr(Worth, "wanted", lambda self, domains: np.arange(len(domains)) % 2 == 0)
+    rng = np.random.default_rng(0)
+    network = mixed_network(rng, True)
+    row, lower, upper = np.array([[1.0, -1.0]]), -np.ones(3), np.ones(3)
+    x = rng.uniform(-1, 1, size=(2000, 3))
+    margin = evaluate(network, x) @ row.T
+    posed = problem(network, [Region(lower, upper, 0)], row, np.array([margin.max() + 1.0]))  # every point is unsafe
+    root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
+    root.crown()
+    brancher = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
+    hidden = {v: evaluate(network.cone(v), x) for v in brancher.values}
+    domains = brancher.roots()
+    for _ in range(7):
+        domains, stuck = brancher.cut(brancher.bound(domains, Budget.starting_now(60)))
+        assert not stuck.any()
+    home = np.zeros(len(x), dtype=bool)
+    for i in range(len(domains)):
+        inside = np.ones(len(x), dtype=bool)
+        for value, found in hidden.items():
+            low, high = (side[i].reshape(-1) for side in wide(domains.hidden[value]))
+            point = domains.points[value][i] if value in domains.points else 0.0
+            inside &= ((found >= low) & (found <= high) & (domains.signs[value][i] * (found - point) >= 0.0)).all(
+                axis=1
+            )
+        home |= inside
+    assert home.all()
+    assert any(sign[:, :].any() for value, sign in domains.signs.items() if value in domains.points)

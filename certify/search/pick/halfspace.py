@@ -23,6 +23,7 @@ from certify.network.graph import Network
 from certify.ops.kinds import Planes
 from certify.ops.relu import Relu
 from certify.search.hidden_forms import HiddenForm
+from certify.search.signs import places
 
 # A gain below this share of what is missing counts as this much: one good child is worth more than two poor ones.
 LEAST_GAIN = 1e-3
@@ -47,14 +48,14 @@ class Row:
 def look_ahead(
     network: Network, forms: dict[str, HiddenForm], row: Row, box: Interval, number: np.ndarray, element: np.ndarray
 ) -> np.ndarray:
-    """Scores [B, K] of splitting each candidate: flat `element` [B, K] of nonlinear node `number` [B, K].
+    """Scores [B, K] of splitting each candidate: flat `element` [B, K] of place `number` [B, K]; all are rectifiers.
 
     The product of both children's gains, each no more than closes the child; candidates without a form score 0.
     """
     scores = np.zeros(number.shape)
     missing = np.maximum(-row.bound, 1e-300)
     for n in sorted(set(number.flat)):
-        node = network.nonlinear[n]
+        node = places(network)[n].node
         form = forms.get(node.inputs[0])
         if form is None or not isinstance(node.op, Relu):
             continue

@@ -2,7 +2,7 @@
 
 In integer programming the gain of a branch per unit of what was expected is remembered for every variable, and the
 product of both children's gains decides (Benichou et al. 1971; Achterberg, Koch and Martin 2005). Here a unit is the
-score of `relu_gap`, so that what is learned in one place of the tree holds in others. It costs no walk.
+score of `relaxation_gap`, so that what is learned in one place of the tree holds in others. It costs no walk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from certify.network.graph import Network
+from certify.search.signs import places
 
 # The mean over all elements counts as so many splits of an element.
 PRIOR = 2.0
@@ -20,15 +21,15 @@ MOST_RATIO = 10.0
 
 
 class Pseudocosts:
-    """Mean gain per unit of score, [2, elements of all nonlinear nodes]: of the sign + first, then of -."""
+    """Mean gain per unit of score, [2, elements of all places (`signs.places`)]: of the upper child, then the lower."""
 
     def __init__(self, network: Network) -> None:
-        sizes = [int(np.prod(network.shapes[node.name])) for node in network.nonlinear]
+        sizes = [int(np.prod(network.shapes[place.value])) for place in places(network)]
         self._ends = np.concatenate([[0], np.cumsum(sizes)])
         self._gain, self._count = (np.zeros((2, int(self._ends[-1]))) for _ in range(2))
 
     def place(self, number: np.ndarray, element: np.ndarray) -> np.ndarray:
-        """One number for flat `element` of nonlinear node `number`."""
+        """One number for flat `element` of place `number`."""
         return self._ends[number] + element
 
     def learn(self, place: np.ndarray, side: np.ndarray, score: np.ndarray, gain: np.ndarray) -> None:

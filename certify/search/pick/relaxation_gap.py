@@ -1,4 +1,4 @@
-"""Which rectifier to split: the one whose relaxation costs the rows most.
+"""Which value to split: the one whose relaxation costs the rows most.
 
 For a coefficient w < 0 at the rectifier's output the walk used the chord and paid  |w| * gap  (gap: height of the chord
 above the kink); splitting recovers it. This is the intercept score of BaBSR (Bunel et al. 2020) with optimised slopes.
@@ -13,12 +13,13 @@ import numpy as np
 from certify.arrays import to_numpy
 from certify.bounds.intermediate import Relaxed
 from certify.ops.relu import Relu
+from certify.search.signs import places as places_of
 
 
 class Ranking(NamedTuple):
     """The best splits of each domain, best first, [batch, count] each.
 
-    number: of the node among the network's nonlinear nodes; element: flat; score: 0 where none is left.
+    number: of the place (`signs.places`); element: flat; score: 0 where none is left.
     """
 
     number: np.ndarray
@@ -26,21 +27,22 @@ class Ranking(NamedTuple):
     score: np.ndarray
 
 
-def relu_gap(relaxed: Relaxed, weights: dict[str, np.ndarray], open_rows: np.ndarray, count: int = 1) -> Ranking:
-    """Rank the inexact rectifiers of each domain. weights: by node, as a walk keeps them.
+def relaxation_gap(relaxed: Relaxed, weights: dict[str, np.ndarray], open_rows: np.ndarray, count: int = 1) -> Ranking:
+    """Rank the inexact values of each domain. weights: by node, as a walk keeps them.
 
-    open_rows: [batch, rows] mask of rows that count. A score of 0 means that no inexact rectifier is felt.
+    open_rows: [batch, rows] mask of rows that count. A score of 0 means that no inexact relaxation is felt.
     """
     batch = len(open_rows)
     scores, places = [np.zeros((batch, count))], [np.zeros(count, dtype=int)]
     numbers = [np.zeros(count, dtype=int)]
-    for number, node in enumerate(relaxed.network.nonlinear):
-        if node.name not in weights or not isinstance(node.op, Relu):
+    for number, (node, _) in enumerate(places_of(relaxed.network)):
+        if node.name not in weights:
             continue
         weight = to_numpy(weights[node.name]).reshape(batch, open_rows.shape[1], -1)
         gap = to_numpy(relaxed.relaxations[node.name].gap()).reshape(-1, weight.shape[2])
         # A little of |w| itself breaks ties towards neurons that matter but sit on their lower plane.
-        felt = np.einsum("bs,bsn->bn", open_rows.astype(weight.dtype), np.maximum(-weight, 0.0) + 0.01 * abs(weight))
+        paid = np.maximum(-weight, 0.0) + 0.01 * abs(weight) if isinstance(node.op, Relu) else 0.5 * abs(weight)
+        felt = np.einsum("bs,bsn->bn", open_rows.astype(weight.dtype), paid)
         scores.append(felt * gap)
         places.append(np.arange(weight.shape[2]))
         numbers.append(np.full(weight.shape[2], number))
