@@ -230,7 +230,7 @@ def test_joined_networks_evaluate_like_the_networks_one_by_one(files: dict[str, 
     rng = np.random.default_rng(0)
     weight, shift = np.array([[2.0, 0.0, -1.0]]), np.array([0.25])
     source = np.array([2, 3, 0, 1])
-    outputs = [(4,), (7, 7), (0, 4), (6,), (1, 5, 6), (3,)]
+    outputs = [(4,), (7, 7), (0, 4), (6,), (1, 5, 6), (3,), (2, 2, 5), (5, 6, 6)]
     joined = join_networks(networks, Wiring(weight, shift, source, outputs))
     x = rng.uniform(-1.0, 1.0, size=(10, 3))
     declared = np.concatenate([x, x @ weight.T + shift], axis=1)[:, source]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
 from certify.network.passes import simplify
 from certify.ops.arithmetic import multiply
 from certify.ops.dense import dense
+from certify.ops.power import power
 from certify.ops.registry import Value
 from certify.ops.scale import ScaleShift
 from certify.ops.select import concat, take
@@ -85,14 +88,15 @@ def _outputs(
         value, inside = numbered[part]
         place[ends[part] - len(inside) : ends[part]] = start + inside
         start += value.shape[0]
+    # Powers of one value are bounded better than products of two, so products are counted out: x x y is x^2 y^1.
+    counted = [Counter(factors) for factors in wanted]
+    exponents = [tuple(counts.values()) for counts in counted]
     pieces, positions = [], []
-    for degree in sorted({len(factors) for factors in wanted}):
-        chosen = [number for number, factors in enumerate(wanted) if len(factors) == degree]
-        columns = place[np.array([wanted[number] for number in chosen])].T
-        product = take(build, pool, 0, columns[0])
-        for column in columns[1:]:
-            product = multiply(build, product, take(build, pool, 0, column))
-        pieces.append(product)
+    for pattern in sorted(set(exponents)):
+        chosen = [number for number, found in enumerate(exponents) if found == pattern]
+        columns = place[np.array([list(counted[number]) for number in chosen])].T
+        powers = [power(build, take(build, pool, 0, c), e) for c, e in zip(columns, pattern, strict=True)]
+        pieces.append(reduce(partial(multiply, build), powers))
         positions += chosen
     output = take(build, concat(build, tuple(pieces), 0), 0, np.argsort(positions))
     return output if output.name != INPUT else build.emit(ScaleShift.scalar(output.shape, 1.0), output)
