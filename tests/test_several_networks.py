@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -300,3 +301,19 @@ def test_products_have_a_limit() -> None:
     query = parse_query(HEAD + ONE + BOX + f"(assert (<= {term} 1.0))\n")
     with pytest.raises(ParseError, match="this product is too large"):
         lower(query)
+
+
+def test_hidden_values_may_repeat_and_be_outputs_of_a_packed_file(files: dict[str, Path], tmp_path: Path) -> None:
+    packed = tmp_path / "f.onnx.gz"
+    packed.write_bytes(gzip.compress(files["f"].read_bytes()))
+    hidden = "".join(f'(declare-hidden {name} real [1,{n}] "{value}")' for name, n, value in
+                     (("H", 4, "act"), ("I", 4, "act"), ("O", 2, "y"), ("P", 4, "pre")))  # fmt: skip
+    text = ONE.replace("(declare-output", hidden + "(declare-output") + BOX
+    off = int((hidden_values(files["f"], GRID) == 0.0).sum(axis=0).argmax())
+    verdict, _ = decide(packed, text + f"(assert (> H[0,{off}] (+ P[0,{off}] 0.01)))\n", tmp_path)
+    assert verdict.witness is not None
+    values = verdict.witness.values()
+    assert values["H"].tolist() == values["I"].tolist() == np.maximum(values["P"], 0.0).tolist()
+    assert values["O"].tolist() == values["Y"].tolist()
+    for wrong in ("(> (- H[0,2] I[0,2]) 0.0001)", "(> (- Y[0] O[0,0]) 0.0001)", "(< H[0,3] (- P[0,3] 0.0001))"):
+        assert decide(packed, text + f"(assert {wrong})\n", tmp_path)[0].status is Status.UNSAT

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from random_queries import queries
 
-from certify.query.read import parse_query
+from certify.query.read import parse_query, read_query
 from certify.query.syntax import Assertion, Comparison, Constant, Query, Term, Variable
 from certify.query.write import write_query
 
@@ -63,3 +64,20 @@ def _theirs(node: Any) -> Any:
     if kind == "Var":
         return node.name, node.indices[0]
     return NAMES[kind], *map(_theirs, node.children())
+
+
+def test_both_read_the_same_networks() -> None:
+    """Names, tensors, shapes, ONNX names and likenesses; and the assertions over all of them."""
+    path = Path(__file__).parent / "valid" / "v2_two_networks.vnnlib"
+    theirs, ours = vnnlib.parse_query_string(path.read_text().replace(r"a;(\"b", "act")), read_query(path)
+    for a, b in zip(theirs.networks, ours.networks, strict=True):
+        assert a.name == b.name
+        assert (a.equal_to or None, a.isometric_to or None) == (
+            b.like[1] if b.like and b.like[0] == "equal-to" else None,
+            b.like[1] if b.like and b.like[0] == "isomorphic-to" else None,
+        )
+        for kind in ("inputs", "hidden", "outputs"):
+            pairs = [(t.name, tuple(t.shape)) for t in getattr(a, kind)]
+            assert pairs == [(t.name, t.shape) for t in getattr(b, kind)]
+    trees = [_theirs(assertion.expr) for assertion in theirs.assertions]
+    assert _conjuncts(trees) == _conjuncts(_bounds(ours) + [_ours(assertion) for assertion in ours.assertions])
