@@ -22,6 +22,7 @@ from certify.ops.relu import Relu
 from certify.ops.s_shaped import Sigmoid, SShapedRelaxation, Tanh, UpperLine
 from certify.ops.scale import ScaleShift
 from certify.ops.select import Take, ZeroPad
+from certify.ops.softmax import LogOfSum, LogPlanes, Share, SharePlanes
 
 ONE = ((1,),)
 WEIGHT = np.sin(np.arange(24.0)).reshape(3, 2, 2, 2)
@@ -230,6 +231,44 @@ class LargeGapProduct(Product):
         return LargeGap(*bounds)
 
 
+class LowChords(SharePlanes):
+    """Chords of exp that are 1% too flat."""
+
+    def __init__(self, *bounds: tuple[Array, Array]) -> None:
+        super().__init__(*bounds)
+        self.chord_slope = 0.99 * self.chord_slope
+
+
+class LowChordsShare(Share):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return LowChords(*bounds)
+
+
+class SteepFall(SharePlanes):
+    """The chord of exp(-L) is 1% too steep."""
+
+    def __init__(self, *bounds: tuple[Array, Array]) -> None:
+        super().__init__(*bounds)
+        self.fall = 1.01 * self.fall
+
+
+class SteepFallShare(Share):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return SteepFall(*bounds)
+
+
+class UnturnedTangent(LogPlanes):
+    """The gradient forgets that slopes of a softmax sum up."""
+
+    def _bend_of_log(self, p: Array, x: Array) -> Array:
+        return 1.01 * super()._bend_of_log(p, x)
+
+
+class UnturnedLogOfSum(LogOfSum):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return UnturnedTangent(*bounds)
+
+
 def _slopes(planes: Planes, lower: float = 1.0, upper: float = 1.0) -> Planes:
     return replace(
         planes,
@@ -242,6 +281,7 @@ def _biases(planes: Planes, lower: float = 0.0, upper: float = 0.0) -> Planes:
     return replace(planes, lower_bias=planes.lower_bias + lower, upper_bias=planes.upper_bias + upper)
 
 
+SHARE, LOG_OF_SUM = Share.of((1,), 2), LogOfSum.of((1,), 2)
 RELU, TANH, INVERSE, PRODUCT = Relu(ONE, (1,)), Tanh(ONE, (1,)), Reciprocal(ONE, (1,)), Product(ONE * 2, (1,))
 
 
@@ -275,6 +315,12 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("a chord 1% too flat", INVERSE, spoilt(INVERSE, lambda p: _slopes(p, upper=0.99)), checks.check_touching),
     ("envelope 1e-9 too low", PRODUCT, spoilt(PRODUCT, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
     ("envelope 1% off", PRODUCT, spoilt(PRODUCT, lambda p: _slopes(p, lower=0.99)), checks.check_sound),
+    ("chords under exp", SHARE, LowChordsShare(ONE * 2, (1,)), checks.check_sound),
+    ("a chord under exp(-L)", SHARE, SteepFallShare(ONE * 2, (1,)), checks.check_sound),
+    ("a share 1e-13 too high", SHARE, spoilt(SHARE, lambda p: _biases(p, lower=1e-13)), checks.check_sound),
+    ("a logarithm 1% too steep", LOG_OF_SUM, spoilt(LOG_OF_SUM, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
+    ("a logarithm 1e-13 too low", LOG_OF_SUM, spoilt(LOG_OF_SUM, lambda p: _biases(p, upper=-1e-13)), checks.check_sound),
+    ("a gradient 1% too large", LOG_OF_SUM, UnturnedLogOfSum(ONE * 2, (1,)), run_gradient),
     ("ends swapped", RELU, SwappedEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too narrow", TANH, NarrowEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too wide", TANH, WideEnds(ONE, (1,)), checks.check_interval),
