@@ -52,7 +52,7 @@ def _reduce(node: NodeSpec, build: Builder, mean: bool) -> Value:
     return reshape(build, total, tuple(n for i, n in enumerate(x.shape) if i not in over))
 
 
-@register("ReduceSum", handled="linear",
+@register("ReduceSum", takes="float int", handled="linear",
           examples=lambda: [Example([(2, 3, 4), np.array([1])]), Example([(2, 3)]),
                             Example([(2, 3)], {"axes": [-1], "keepdims": 0}, opset=11)])  # fmt: skip
 def reduce_sum(node: NodeSpec, build: Builder) -> Value:

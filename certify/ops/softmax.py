@@ -108,9 +108,7 @@ class TangentPlanes(Relaxation):
 
     def _made(self, lower: tuple[Array, Array], upper: tuple[Array, Array]) -> Planes:
         n = len(self.lower)
-        return Planes(
-            tuple(lower[0][k] for k in range(n)), lower[1], tuple(upper[0][k] for k in range(n)), upper[1]
-        )
+        return Planes(tuple(lower[0][k] for k in range(n)), lower[1], tuple(upper[0][k] for k in range(n)), upper[1])
 
     def gap(self) -> Array:
         """Distance of the starting planes at the middle of the box."""

@@ -34,9 +34,7 @@ def log_softmax(build: Builder, x: Value, axis: int) -> Value:
     others = differences(build, x, axis)
     if not others:
         return build.emit(ScaleShift((x.shape,), x.shape, np.zeros(1), np.zeros(1)), x)
-    return build.emit(
-        ScaleShift.scalar(x.shape, -1.0), build.emit(LogOfSum.of(x.shape, len(others)), *others)
-    )
+    return build.emit(ScaleShift.scalar(x.shape, -1.0), build.emit(LogOfSum.of(x.shape, len(others)), *others))
 
 
 def _flat(node: NodeSpec, build: Builder) -> Value:
