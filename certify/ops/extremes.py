@@ -11,7 +11,7 @@ from certify.ops.layout import reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
 from certify.ops.relu import Relu
 from certify.ops.scale import ScaleShift
-from certify.ops.select import take
+from certify.ops.select import concat, take
 
 
 def maximum(build: Builder, a: Value, b: Operand) -> Value:
@@ -54,8 +54,6 @@ def largest_along(build: Builder, x: Value, axis: int) -> Value:
             first = maximum(build, take(build, top, axis, np.arange(1)), take(build, x, axis, np.arange(n - 1, n)))
             if half == 1:
                 return first
-            from certify.ops.select import concat
-
             top = concat(build, (first, take(build, top, axis, np.arange(1, half))), axis)
         x = top
     return x

@@ -1,4 +1,4 @@
-"""Ops that compute nothing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast, Transpose."""
+"""Ops that compute nothing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Transpose."""
 
 from __future__ import annotations
 
@@ -142,18 +142,6 @@ def dropout(node: NodeSpec, build: Builder) -> Value:
         raise node.unsupported("the dropout mask is an output", "export the model in evaluation mode")
     if bool(np.any(node.constant(2, default=False))):
         raise node.unsupported("training mode is on", "export the model in evaluation mode")
-    return node.variable()
-
-
-@register("Cast", handled="no computation between floating point types",
-          examples=lambda: [Example([(2, 3)], {"to": 1})])  # fmt: skip
-def cast(node: NodeSpec, build: Builder) -> Value:
-    """The input itself, if the target is float32 or float64; its rounding is not modelled, like all of the model."""
-    target = int(node.attributes["to"])
-    if target not in FLOAT_TYPES:
-        raise node.unsupported("a cast of a computed value to a type that is not floating point")
-    if target not in WIDE_TYPES:
-        raise node.unsupported("a cast of a computed value to 16 bits loses too much to be left out of the model")
     return node.variable()
 
 

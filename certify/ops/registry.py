@@ -104,12 +104,17 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class Example:
-    """One use of an operator for the tests: shapes of the variable inputs or constant arrays, and attributes."""
+    """One use of an operator for the tests: shapes of the variable inputs or constant arrays, and attributes.
+
+    kind: of the variable inputs, which the tests make from floats; gives: of the outputs.
+    """
 
     inputs: Sequence[Shape | np.ndarray]
     attributes: dict[str, Any] = field(default_factory=dict)
     opset: int = 17
     n_outputs: int = 1
+    kind: Kind = "float"
+    gives: Kind = "float"
 
 
 Translation = Callable[[NodeSpec, Builder], Value | tuple[Value, ...]]

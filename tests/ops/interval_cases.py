@@ -57,6 +57,15 @@ def _line(lower: np.ndarray, upper: np.ndarray, dense: bool) -> np.ndarray:
     width = upper - lower
     zero = np.zeros((1, len(lower)))
     bend = np.linspace(-20.0, 20.0, 801)[:, None] if dense else zero
-    points = [lower[None], upper[None], lower + steps * width, zero, zero + bend]
+    corners = np.linspace(-20.0, 20.0, 81)[:, None] if dense else zero
+    points = [
+        corners + zero - 1e-9,
+        corners + zero + 1e-9,
+        lower[None],
+        upper[None],
+        lower + steps * width,
+        zero,
+        zero + bend,
+    ]
     points += [lower + near * width, upper - near * width, zero + around_zero, zero - around_zero]
     return np.clip(np.concatenate(points), lower, upper)

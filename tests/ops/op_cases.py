@@ -29,7 +29,10 @@ def examples() -> list[tuple[str, Entry, Example]]:
 def emitted(entry: Entry, example: Example) -> list[Op]:
     """The ops that the example's node becomes, nothing fused."""
     build = GraphBuilder()
-    inputs = [x if isinstance(x, np.ndarray | np.generic) else Value(f"x{i}", x) for i, x in enumerate(example.inputs)]
+    inputs = [
+        x if isinstance(x, np.ndarray | np.generic) else Value(f"x{i}", x, example.kind)
+        for i, x in enumerate(example.inputs)
+    ]
     spec = NodeSpec(entry.op_type, "example", example.opset, tuple(inputs), dict(example.attributes), example.n_outputs)
     entry.translate(spec, build)
     return [node.op for node in build.nodes]

@@ -25,10 +25,26 @@ def one_node(entry: Entry, example: Example, opset: int) -> onnx.ModelProto:
     constants = {n: x for n, x in zip(names, example.inputs, strict=True) if isinstance(x, np.ndarray | np.generic)}
     variables = {n: x for n, x in zip(names, example.inputs, strict=True) if n not in constants}
     outputs = [f"o{position}" for position in range(example.n_outputs)]
-    only = node(
-        entry.op_type, " ".join(names), " ".join(outputs), "the_node", domain=entry.domain, **example.attributes
-    )
-    return model([only], variables, outputs, constants, opset=opset)
+    made = {n: n if n in constants or example.kind == "float" else f"{n}_made" for n in names}
+    makers = [_made(example.kind, n, made[n]) for n in names if made[n] != n]
+    if example.kind == "bool" and makers:
+        constants["zero"] = np.float32(0.0)
+    used = " ".join(made.values())
+    only = node(entry.op_type, used, " ".join(outputs), "the_node", domain=entry.domain, **example.attributes)
+    return model([*makers, only], variables, outputs, constants, opset=opset, gives=TYPES[example.gives])
+
+
+TYPES = {
+    "float": onnx.TensorProto.FLOAT,
+    "int": onnx.TensorProto.INT64,
+    "bool": onnx.TensorProto.BOOL,
+    "quantised": onnx.TensorProto.UINT8,
+}
+
+
+def _made(kind: str, source: str, target: str) -> onnx.NodeProto:
+    """Truth or integers from floats."""
+    return node("Greater", f"{source} zero", target) if kind == "bool" else node("Cast", source, target, to=TYPES[kind])
 
 
 def opsets(entry: Entry, example: Example) -> list[int]:

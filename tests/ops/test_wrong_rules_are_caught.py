@@ -15,6 +15,7 @@ from certify.arrays import Array, Library
 from certify.ops.arithmetic import Add
 from certify.ops.conv import Conv
 from certify.ops.dense import Dense
+from certify.ops.jumps import IsZero, Lines, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 from certify.ops.product import McCormick, Product
 from certify.ops.reciprocal import Reciprocal
@@ -269,6 +270,30 @@ class UnturnedLogOfSum(LogOfSum):
         return UnturnedTangent(*bounds)
 
 
+class OpenAtZero(Step):
+    """x >= 0 with the interval of x > 0."""
+
+    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        return Step(self.in_shapes, self.out_shape).interval(*bounds)
+
+
+class ZeroIsRare(IsZero):
+    """Called exact on intervals that begin at zero."""
+
+    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
+        return super().inexact(*bounds) & (bounds[0][0] < 0.0)
+
+
+class EvenStairs(Truncate):
+    """The stair at zero taken for one as short as the others."""
+
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        lower, upper = bounds[0]
+        one, low, high = np.ones_like(lower), np.trunc(lower), np.trunc(upper)
+        below, above = ((one, -0.5 * one), (0.0 * one, low)), ((one, 0.5 * one), (0.0 * one, high))
+        return Lines(below, above, ~self.inexact(*bounds), low, one)
+
+
 def _slopes(planes: Planes, lower: float = 1.0, upper: float = 1.0) -> Planes:
     return replace(
         planes,
@@ -282,6 +307,7 @@ def _biases(planes: Planes, lower: float = 0.0, upper: float = 0.0) -> Planes:
 
 
 SHARE, LOG_OF_SUM = Share.of((1,), 2), LogOfSum.of((1,), 2)
+STEP, ZERO, STAIRS = Step(ONE, (1,), True), IsZero(ONE, (1,)), Truncate(ONE, (1,))
 RELU, TANH, INVERSE, PRODUCT = Relu(ONE, (1,)), Tanh(ONE, (1,)), Reciprocal(ONE, (1,)), Product(ONE * 2, (1,))
 
 
@@ -319,8 +345,20 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("a chord under exp(-L)", SHARE, SteepFallShare(ONE * 2, (1,)), checks.check_sound),
     ("a share 1e-13 too high", SHARE, spoilt(SHARE, lambda p: _biases(p, lower=1e-13)), checks.check_sound),
     ("a logarithm 1% too steep", LOG_OF_SUM, spoilt(LOG_OF_SUM, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
-    ("a logarithm 1e-13 too low", LOG_OF_SUM, spoilt(LOG_OF_SUM, lambda p: _biases(p, upper=-1e-13)), checks.check_sound),
+    (
+        "a logarithm 1e-13 too low",
+        LOG_OF_SUM,
+        spoilt(LOG_OF_SUM, lambda p: _biases(p, upper=-1e-13)),
+        checks.check_sound,
+    ),
     ("a gradient 1% too large", LOG_OF_SUM, UnturnedLogOfSum(ONE * 2, (1,)), run_gradient),
+    ("a step open at zero", STEP, OpenAtZero(ONE, (1,), True), checks.check_interval),
+    ("a line beyond a jump", STEP, spoilt(STEP, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
+    ("a jump missed by 1e-9", STEP, spoilt(STEP, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
+    ("zero at the end forgotten", ZERO, ZeroIsRare(ONE, (1,)), checks.check_exact_where_not_inexact),
+    ("a peak 1% too low", ZERO, spoilt(ZERO, lambda p: _biases(p, upper=-0.01)), checks.check_sound),
+    ("stairs of one length", STAIRS, EvenStairs(ONE, (1,)), checks.check_sound),
+    ("stairs 1e-6 too high", STAIRS, spoilt(STAIRS, lambda p: _biases(p, lower=1e-6)), checks.check_sound),
     ("ends swapped", RELU, SwappedEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too narrow", TANH, NarrowEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too wide", TANH, WideEnds(ONE, (1,)), checks.check_interval),
