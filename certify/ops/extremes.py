@@ -119,8 +119,12 @@ def _reduced(node: NodeSpec, build: Builder, x: Value) -> Value:
 
 
 def _reductions() -> list[Example]:
-    return [Example([(2, 5)], {"axes": [1]}, opset=13), Example([(2, 3)], opset=13),
-            Example([(3, 2, 4)], {"axes": [-1, 0], "keepdims": 0}, opset=11), Example([(2, 3), np.array([0])], opset=18)]  # fmt: skip
+    return [
+        Example([(2, 5)], {"axes": [1]}, opset=13),
+        Example([(2, 3)], opset=13),
+        Example([(3, 2, 4)], {"axes": [-1, 0], "keepdims": 0}, opset=11),
+        Example([(2, 3), np.array([0])], opset=18),
+    ]
 
 
 @register("ReduceMax", handled="exactly, as Relu", takes="float int", examples=_reductions)

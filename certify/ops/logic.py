@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from certify.ops.arithmetic import add, multiply, scale
-from certify.ops.extremes import negated
 from certify.ops.jumps import IsZero, Step, Truncate
 from certify.ops.kinds import Elementwise
 from certify.ops.layout import FLOAT_TYPES, WIDE_TYPES

@@ -195,10 +195,16 @@ def scatter_nd(node: NodeSpec, build: Builder) -> Value:
     return scatter(node, build, _points(node, shaped, np.asarray(node.constant(1))))
 
 
-@register("ScatterElements", takes=ANY, handled="no computation",
-          examples=lambda: [Example([(3, 3), np.array([[1, 0, 2], [0, 2, 1]]), (2, 3)]),
-                            Example([(2, 4), np.array([[1, -1]]), (1, 2)], {"axis": 1}),
-                            Example([(2, 4), np.array([[1, 3]]), (1, 2)], {"axis": 1, "reduction": "add"}, opset=16)])  # fmt: skip
+@register(
+    "ScatterElements",
+    takes=ANY,
+    handled="no computation",
+    examples=lambda: [
+        Example([(3, 3), np.array([[1, 0, 2], [0, 2, 1]]), (2, 3)]),
+        Example([(2, 4), np.array([[1, -1]]), (1, 2)], {"axis": 1}),
+        Example([(2, 4), np.array([[1, 3]]), (1, 2)], {"axis": 1, "reduction": "add"}, opset=16),
+    ],
+)
 def scatter_elements(node: NodeSpec, build: Builder) -> Value:
     """One index for each element of the updates."""
     data = node.operand(0)

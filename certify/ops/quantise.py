@@ -48,9 +48,16 @@ def quantize_linear(node: NodeSpec, build: Builder) -> Value:
     return scale(build, apply(build, Truncate, scale(build, y, None, -zero), True), None, zero)
 
 
-@register("DequantizeLinear", takes="quantised", gives=lambda node: "float", handled="linear",
-          examples=lambda: [Example([(2, 3), np.float32(0.13), np.uint8(3)], kind="quantised"),
-                            Example([(2, 3), _scales(), np.array([3, 0, 200], np.uint8)], kind="quantised")])  # fmt: skip
+@register(
+    "DequantizeLinear",
+    takes="quantised",
+    gives=lambda node: "float",
+    handled="linear",
+    examples=lambda: [
+        Example([(2, 3), np.float32(0.13), np.uint8(3)], kind="quantised"),
+        Example([(2, 3), _scales(), np.array([3, 0, 200], np.uint8)], kind="quantised"),
+    ],
+)
 def dequantize_linear(node: NodeSpec, build: Builder) -> Value:
     """(x - zero point) * scale."""
     x = node.variable()

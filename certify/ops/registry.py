@@ -19,7 +19,6 @@ import numpy as np
 from certify.errors import UnsupportedOp
 from certify.ops.kinds import Op, Shape
 
-
 Kind = Literal["float", "int", "bool", "quantised"]
 ANY = "float int bool quantised"
 
