@@ -75,8 +75,8 @@ def finite_bound(node: NodeSpec, operand: Operand, largest_says_nothing: bool) -
 def _variadic(node: NodeSpec, build: Builder, maximal: bool) -> Value:
     values = [x for x in node.inputs if isinstance(x, Value)]
     result = values[0]
-    for other in values[1:]:
-        result = (maximum if maximal else minimum)(build, result, other)
+    for value in values[1:]:
+        result = (maximum if maximal else minimum)(build, result, value)
     shape = np.broadcast_shapes(*(x.shape for x in node.inputs if x is not None))
     for other in node.inputs:
         if not isinstance(other, Value) and other is not None:

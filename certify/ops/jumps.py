@@ -57,11 +57,12 @@ class Lines(Relaxation):
 
     def gap(self) -> Array:
         """Distance at zero, or between the biases of horizontal lines: 0 where nothing jumps."""
-        planes = self.planes(self.start())
-        xp = namespace(planes.lower_bias)
-        return xp.where(self._exact, xp.zeros_like(self._exact * 1.0), self._distance(planes)[:, 0])
+        distance = self._distance(self.planes(self.start()))[:, 0]
+        return namespace(distance).where(self._exact, 0.0 * distance, distance)
 
     def _distance(self, planes: Planes) -> Array:
+        assert planes.lower_bias is not None
+        assert planes.upper_bias is not None
         return planes.upper_bias - planes.lower_bias
 
 
@@ -188,7 +189,8 @@ class Truncate(Jump):
             below, above = ((one, -0.5 * one), (zero, low)), ((one, 0.5 * one), (zero, high))
         else:
             below = _lines_below_truncation(lower, upper)
-            above = tuple((slope, -bias) for slope, bias in _lines_below_truncation(-upper, -lower))
+            (s, b), (t, c) = _lines_below_truncation(-upper, -lower)
+            above = (s, -b), (t, -c)
         rounding = one + xp.maximum(abs(lower), abs(upper))
         return Stairs(below, above, ~self.inexact(*bounds), low, rounding, (lower, upper))
 
@@ -224,4 +226,4 @@ class Stairs(Lines):
 
     def _distance(self, planes: Planes) -> Array:
         difference = planes.upper_slopes[0] - planes.lower_slopes[0]
-        return difference * self._middle + planes.upper_bias - planes.lower_bias
+        return difference * self._middle + super()._distance(planes)

@@ -117,7 +117,7 @@ def gather_elements(node: NodeSpec, build: Builder) -> Value:
     x = node.variable()
     axis = node.axis(len(x.shape), 0)
     index = _index(node, np.asarray(node.constant(1)), x.shape[axis])
-    places = list(np.indices(index.shape))
+    places: list[np.ndarray] = list(np.indices(index.shape))
     places[axis] = index
     return select(build, x, numbered(x)[tuple(places)])
 
@@ -129,7 +129,8 @@ def _points(node: NodeSpec, x: Value, index: np.ndarray, batch: int = 0) -> np.n
         raise node.unsupported(f"indices of length {depth} for a tensor of rank {len(x.shape)}")
     parts = [_index(node, index[..., i], x.shape[batch + i]) for i in range(depth)]
     leading = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - 2 - i)) for i, n in enumerate(x.shape[:batch])]
-    return numbered(x)[(*leading, *parts)]
+    places = (*leading, *parts)
+    return numbered(x)[places]
 
 
 @register("GatherND", takes=ANY, handled="no computation",
@@ -211,6 +212,6 @@ def scatter_elements(node: NodeSpec, build: Builder) -> Value:
     shaped = data if isinstance(data, Value) else Value("", () if data is None else data.shape)
     axis = node.axis(len(shaped.shape), 0)
     index = _index(node, np.asarray(node.constant(1)), shaped.shape[axis])
-    places = list(np.indices(index.shape))
+    places: list[np.ndarray] = list(np.indices(index.shape))
     places[axis] = index
     return scatter(node, build, numbered(shaped)[tuple(places)])

@@ -5,6 +5,8 @@ Coordinates are computed in float32 as onnxruntime does, since ties decide which
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from certify.ops.arithmetic import add, scale
@@ -57,7 +59,7 @@ def _resized(
     return add(build, first, scale(build, take(build, x, axis, np.minimum(left + 1, n_in - 1)), share))
 
 
-def _resize(node: NodeSpec, build: Builder, scales: object, sizes: object, modes: tuple[str, str, str]) -> Value:
+def _resize(node: NodeSpec, build: Builder, scales: Any, sizes: Any, modes: tuple[str, str, str]) -> Value:
     x = node.variable()
     if modes[0] not in ("nearest", "linear"):
         raise node.unsupported(f"mode '{modes[0]}'")
@@ -83,13 +85,18 @@ NONE = np.zeros(0, np.float32)
           examples=lambda: [Example([(1, 1, 2, 3), _scales(2.0, 2.0)], opset=10)])  # fmt: skip
 def resize_early(node: NodeSpec, build: Builder) -> Value:
     """Opset 10: coordinates are asymmetric, the nearest is the one before."""
-    return upsample(node, build)
+    return _enlarged(node, build)
 
 
 @register("Upsample", handled="nearest: no computation; linear: linear",
           examples=lambda: [Example([(1, 1, 2, 3), _scales(2.0, 1.5)], opset=9),
                             Example([(1, 1, 2, 3), _scales(2.0, 2.0)], {"mode": "linear"}, opset=9)])  # fmt: skip
 def upsample(node: NodeSpec, build: Builder) -> Value:
+    """Coordinates are asymmetric, the nearest is the one before."""
+    return _enlarged(node, build)
+
+
+def _enlarged(node: NodeSpec, build: Builder) -> Value:
     """Only to larger sizes, where runtimes agree."""
     scales = np.asarray(node.setting("scales", 1), dtype=np.float32)
     if (scales < 1.0).any():

@@ -113,6 +113,8 @@ class TangentPlanes(Relaxation):
     def gap(self) -> Array:
         """Distance of the starting planes at the middle of the box."""
         planes = self.planes(self.start())
+        assert planes.lower_bias is not None
+        assert planes.upper_bias is not None
         apart = planes.upper_bias - planes.lower_bias
         for k, (low, high) in enumerate(zip(planes.lower_slopes, planes.upper_slopes, strict=True)):
             apart = apart + (high - low) * (self.lower[k] + self.upper[k]) / 2.0
