@@ -49,6 +49,8 @@ def _resized(
     n_in = x.shape[axis]
     if n_out == n_in and factor == 1.0:
         return x
+    if n_out == n_in:
+        raise node.unsupported(f"a scale of {factor} that changes no length, which runtimes treat differently")
     places = _coordinates(node, modes[1], n_in, n_out, factor)
     if modes[0] == "nearest":
         return take(build, x, axis, np.clip(_nearest(node, modes[2], places), 0, n_in - 1))

@@ -14,7 +14,6 @@ from bound_methods import METHODS, hard_points, never, random_rows, row_values
 
 from certify.bounds.interval import Interval
 from certify.errors import NumericalError
-from certify.network.evaluate import evaluate
 from certify.network.graph import Network
 from certify.network.passes import simplify
 
@@ -45,7 +44,6 @@ def test_bounds_hold(method: str, network: Network) -> None:
             continue
         points = hard_points(network, rows, box, rng, steps=3)
         found = row_values(network, rows, points)
-        assert np.isfinite(evaluate(network, points[:, 0].reshape(-1, network.n_inputs))).all() or radius >= 1.0
         known = np.isfinite(found).all(axis=2)
         slack = 1e-9 * (1.0 + abs(found[known]).max(initial=0.0))
         assert not (lower[:, None] > found + slack)[known].any()

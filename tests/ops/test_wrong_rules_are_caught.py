@@ -14,6 +14,7 @@ from interval_cases import MODERATE, bounds_for
 from certify.arrays import Array, Library
 from certify.ops.arithmetic import Add
 from certify.ops.conv import Conv
+from certify.ops.conv_transpose import ConvTranspose
 from certify.ops.dense import Dense
 from certify.ops.jumps import IsZero, Lines, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
@@ -36,6 +37,16 @@ class DroppedStride(Conv):
         full = np.zeros((*y.shape[:-2], 4, 4))
         full[..., :2, :2] = y
         return CLOSE.adjoint(full)
+
+
+class DroppedPadding(ConvTranspose):
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        return (np.roll(super().adjoint(y)[0], 1, axis=-1),)
+
+
+class SignedKernel(ConvTranspose):
+    def absolute(self) -> ConvTranspose:
+        return replace(self, shift=None)
 
 
 class UnsignedAdjoint(Add):
@@ -81,11 +92,14 @@ class FewTerms(Dense):
         return 2
 
 
+TRANSPOSED = (((1, 3, 2, 2),), (1, 2, 4, 4), WEIGHT, np.ones(2), (2, 2), (0, 0), (0, 0), (1, 1))
 DIFFERENCE = (((3,), (3,)), (3,), (1, -1))
 SQUARE = (((3,),), (3,), np.arange(9.0).reshape(3, 3) - 4.0, np.ones(3))
 
 WRONG_LINEAR: list[tuple[str, Linear, Callable[..., None]]] = [
     ("a convolution's adjoint without its stride", DroppedStride(**vars(STRIDED)), linear_checks.check_adjoint),
+    ("a transposed convolution's adjoint one pixel off", DroppedPadding(*TRANSPOSED), linear_checks.check_adjoint),
+    ("a transposed convolution's kernel with signs", SignedKernel(*TRANSPOSED), linear_checks.check_absolute),
     ("a difference's adjoint without its sign", UnsignedAdjoint(*DIFFERENCE), linear_checks.check_adjoint),
     ("|1, -1| = 1, -1", SignedAbsolute(*DIFFERENCE), linear_checks.check_absolute),
     ("a bias left in |A|", BiasInAbsolute(*SQUARE), linear_checks.check_absolute),
