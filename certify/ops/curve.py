@@ -155,7 +155,7 @@ class CurveRelaxation(Relaxation):
         bounds = xp.where(settled, inside, lower), xp.where(settled, inside, upper)
         self.below = UpperLine(f, -1.0, bounds, -low, settled)
         self.above = UpperLine(f, 1.0, bounds, high, settled)
-        self._middle = with_spec_axis((lower + upper) / 2.0)
+        self._middle = with_spec_axis((bounds[0] + bounds[1]) / 2.0)
 
     def start(self) -> tuple[Array, ...]:
         """Tangents at the favourite point where they are sound."""

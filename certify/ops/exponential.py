@@ -59,7 +59,8 @@ class Log(Curve):
 
     def derivative(self, x: Array) -> Array:
         """1 / x."""
-        return 1.0 / x
+        with np.errstate(all="ignore"):
+            return 1.0 / x
 
     def second_derivative(self, x: Array) -> Array:
         """-1 / x^2."""

@@ -62,8 +62,7 @@ class AnyPower(Curve):
 
     def forward(self, *xs: Array) -> Array:
         """x^p, NaN where there is none."""
-        with np.errstate(all="ignore"):
-            return self._power(xs[0], self.exponent)
+        return self._power(xs[0], self.exponent)
 
     def derivative(self, x: Array) -> Array:
         """p x^(p - 1)."""
@@ -77,7 +76,8 @@ class AnyPower(Curve):
     def _power(x: Array, p: float) -> Array:
         simple = {-1.0: lambda: 1.0 / x, 0.0: lambda: namespace(x).ones_like(x), 0.5: lambda: namespace(x).sqrt(x),
                   1.0: lambda: x, 2.0: lambda: x * x, 3.0: lambda: x * x * x}  # fmt: skip
-        return simple[p]() if p in simple else x**p
+        with np.errstate(all="ignore"):
+            return simple[p]() if p in simple else x**p
 
     def concave(self, lower: Array, upper: Array) -> Stretch:
         """Roots everywhere, odd powers left of zero, others nowhere."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from certify.arrays import Array, namespace, negative, positive, roundoff
 from certify.ops.arithmetic import add
 from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
@@ -32,16 +34,15 @@ class Corner:
         fine = xp.isfinite(jump) & xp.isfinite(value) & xp.isfinite(reach) & (steepest > 0.0)
         zero = xp.zeros_like(jump)
         self.value = with_spec_axis(value)
-        self.jump, self.steepest, reach = (with_spec_axis(xp.where(fine, a, zero)) for a in (jump, steepest, reach))
-        size = abs(xp.where(with_spec_axis(fine), self.value, 0.0 * self.jump)) + self.steepest * (
-            abs(self.jump) + reach
-        )
-        self.push = sign * SLACK * roundoff(jump) * xp.where(self.steepest > 0.0, size, 0.0 * self.jump)
+        self.jump, self.steepest = (with_spec_axis(xp.where(fine, a, zero)) for a in (jump, steepest))
+        share = sign * SLACK * roundoff(jump)
+        self.push = with_spec_axis(share * xp.where(fine, abs(value), zero))
+        self.push_per_slope = with_spec_axis(share * xp.where(fine, abs(jump) + reach, zero))
 
     def line(self, parameter: Array) -> tuple[Array, Array]:
         """(slope, bias)."""
         slope = parameter * self.steepest
-        return slope, self.value - slope * self.jump + self.push
+        return slope, self.value - slope * self.jump + self.push + slope * self.push_per_slope
 
     def gradient(self, x: Array) -> Array:
         """d line(x) / d parameter."""
@@ -55,7 +56,18 @@ class Stairs(Relaxation):
         """lower, upper: [batch, *shape]."""
         xp = namespace(lower)
         low, high = f.forward(lower), f.forward(upper)
-        first, last = f.jumps(low, high)
+        with np.errstate(all="ignore"):
+            first, last = f.jumps(low, high)
+            self._choose_lines(lower, upper, (low, high), (first, last))
+            middle = (lower + upper) / 2.0
+        self._middle = with_spec_axis(xp.where(xp.isfinite(middle), middle, xp.zeros_like(middle)))
+
+    def _choose_lines(
+        self, lower: Array, upper: Array, values: tuple[Array, Array], jumps: tuple[Array, Array]
+    ) -> None:
+        """How steep the lines may be."""
+        xp = namespace(lower)
+        (low, high), (first, last) = values, jumps
         height, width = high - low, upper - lower
         close = xp.maximum(CLOSE * width, xp.full_like(width, SMALLEST))
         single, flat = first == last, xp.zeros_like(lower)
@@ -67,7 +79,6 @@ class Stairs(Relaxation):
         reach = xp.maximum(abs(lower), abs(upper))
         self.below = Corner(first, low, steepest(upper - first), reach, -1.0)
         self.above = Corner(last, high, steepest(last - lower), reach, 1.0)
-        self._middle = with_spec_axis((lower + upper) / 2.0)
 
     def start(self) -> tuple[Array, ...]:
         """The slope that leaves less between line and stairs on average, one of the extremes."""

@@ -28,7 +28,7 @@ class Wave(Curve):
 
     def regular(self, lower: Array, upper: Array) -> Array:
         """A single point needs no peaks."""
-        return super().regular(lower, upper) | (lower == upper)
+        return super().regular(lower, upper) | ((lower == upper) & namespace(lower).isfinite(lower))
 
     def second_derivative(self, x: Array) -> Array:
         """-f."""

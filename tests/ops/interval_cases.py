@@ -57,10 +57,10 @@ def grid(op: Nonlinear, bounds: tuple[tuple[np.ndarray, np.ndarray], ...]) -> tu
 
 def _around_places(op: Nonlinear) -> np.ndarray:
     """Intervals that begin or end at or near the places where the function turns, bends or jumps, [n, 2]."""
-    lower, upper = np.array([[-7.0, -3.0, -1.0, 0.3, 3.0]]), np.array([[-2.0, 3.0, 1.0, 0.9, 9.0]])
-    places = np.unique(np.concatenate([np.zeros(1), *[p.reshape(-1) for p in _special(op, lower, upper)]]))
-    near = [p + s for p in places[abs(places) < 100.0] for s in (0.0, -0.06, 0.06, -1e-3, 1e-3, -1e-9, 1e-9)]
-    widths = (1e-9, 1e-3, 0.1, 1.0, 2.5, 4.0, 7.0, 40.0)
+    found = [p.reshape(-1) for p in _special(op, np.array([[-0.7]]), np.array([[0.9]]))]
+    places = np.unique(np.concatenate([np.zeros(1), *found]))
+    near = [p + s for p in places[abs(places) < 100.0] for s in (0.0, -0.06, 0.06, -1e-9, 1e-9)]
+    widths = (1e-9, 1e-3, 1.0, 4.0, 7.0)
     return np.array([pair for p in near for w in widths for pair in ((p, p + w), (p - w, p))])
 
 
