@@ -112,9 +112,12 @@ def relu(node: NodeSpec, build: Builder) -> Value:
                       Example([(5,)], {"alpha": -0.5}), Example([(5,)], {"alpha": 1.0})],
 )  # fmt: skip
 def leaky_relu(node: NodeSpec, build: Builder) -> Value:
-    """A slope above 1 is concave: leaky_s(x) = -s * leaky_{1/s}(-x) turns it into a convex one."""
-    x = node.variable()
-    slope = float(node.attributes.get("alpha", 0.01))
+    """LeakyRelu."""
+    return leaky(build, node.variable(), float(node.attributes.get("alpha", 0.01)))
+
+
+def leaky(build: Builder, x: Value, slope: float) -> Value:
+    """x for x >= 0, slope * x below. A slope s above 1 is concave: -s times the one for 1/s of -x makes it convex."""
     if slope == 1.0:
         return x
     if slope < 1.0:

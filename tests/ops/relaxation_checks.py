@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from interval_cases import PARAMETERS, bounds_for, grid
 
+from certify.ops.curve import Curve
 from certify.ops.kinds import Elementwise, Nonlinear, Relaxation
 from certify.ops.softmax import OfDifferences
 
@@ -52,7 +53,7 @@ def gaps(op: Nonlinear, bounds: Bounds, parameters: tuple[np.ndarray, ...] | Non
 def check_sound(op: Nonlinear, bounds: Bounds | None = None, ulps: float = ULPS) -> None:
     """lower plane <= f <= upper plane on the whole grid, for all parameters."""
     bounds = bounds_for(op) if bounds is None else bounds
-    below, above, ulp_below, ulp_above = gaps(op, bounds, _parameters(op.relax(*bounds), PARAMETERS), grid(bounds))
+    below, above, ulp_below, ulp_above = gaps(op, bounds, _parameters(op.relax(*bounds), PARAMETERS), grid(op, bounds))
     assert (below >= -ulps * ulp_below).all()
     assert (above >= -ulps * ulp_above).all()
 
@@ -63,7 +64,7 @@ def check_touching(op: Nonlinear, bounds: Bounds | None = None) -> None:
     Of functions of differences, only the tangent planes at the two extreme corners do.
     """
     bounds = bounds_for(op) if bounds is None else bounds
-    xs = grid(bounds)
+    xs = grid(op, bounds)
     parameters = PARAMETERS[[0, -1]] if isinstance(op, OfDifferences) else PARAMETERS
     below, above, ulp_below, ulp_above = gaps(op, bounds, _parameters(op.relax(*bounds), parameters), xs)
     value = op.forward(*xs)
@@ -78,7 +79,7 @@ def check_exact_where_not_inexact(op: Nonlinear) -> None:
     settled = ~op.inexact(*bounds)[0]
     assert settled.any()
     bounds = tuple((lower[:, settled], upper[:, settled]) for lower, upper in bounds)
-    below, above, ulp_below, ulp_above = gaps(op, bounds, None, grid(bounds))
+    below, above, ulp_below, ulp_above = gaps(op, bounds, None, grid(op, bounds))
     assert (below <= PUSHED * (ulp_below + EPS)).all()
     assert (above <= PUSHED * (ulp_above + EPS)).all()
 
@@ -87,21 +88,23 @@ def check_interval(op: Nonlinear) -> None:
     """The interval contains f on the grid, and f comes close to both ends of it."""
     bounds = bounds_for(op)
     low, high = op.interval(*bounds)
-    value = op.forward(*(x.astype(np.longdouble) for x in grid(bounds)))
+    value = op.forward(*(x.astype(np.longdouble) for x in grid(op, bounds)))
     rounding = ULPS * (EPS * abs(value) + SUBNORMAL)
     assert (low[0] <= value + rounding).all()
     assert (value - rounding <= high[0]).all()
-    # Ends and zero, where all our functions have their extremes, are on the grid.
-    tight = PUSHED * (EPS * np.maximum(abs(low), abs(high)) + (EPS if np.ptp(value) < 3.0 else SUBNORMAL))
-    assert (value.min(axis=0) - low <= tight).all()
-    assert (high - value.max(axis=0) <= tight).all()
+    # Ends and turns, where all our functions have their extremes, are on the grid.
+    terms = op.absolute if isinstance(op, Curve) else 0.0
+    tight = PUSHED * (EPS * (np.maximum(abs(low), abs(high)) + terms) + SUBNORMAL)
+    known = op.regular(*bounds[0])[0] if isinstance(op, Curve) else np.full(low.shape[1], True)
+    assert (value.min(axis=0) - low <= tight)[:, known].all()
+    assert (high - value.max(axis=0) <= tight)[:, known].all()
 
 
 def check_gap(op: Nonlinear) -> None:
     """The gap is a distance that the starting planes have somewhere in the box, and 0 where they are exact."""
     bounds = bounds_for(op)
     gap = op.relax(*bounds).gap()[0]
-    below, above, ulp_below, ulp_above = gaps(op, bounds, None, grid(bounds))
+    below, above, ulp_below, ulp_above = gaps(op, bounds, None, grid(op, bounds))
     apart = (below + above)[0]
     rounding = PUSHED * ((ulp_below + ulp_above)[0].max(axis=0) + EPS)
     assert (gap >= apart.min(axis=0) - rounding).all()

@@ -11,7 +11,11 @@ from interval_cases import FEW, INTERVALS, MODERATE, PARAMETERS, bounds_for
 from op_cases import TORCH, assert_equal_arrays, nonlinear_ops, put
 
 from certify.arrays import Array
+from certify.ops.curve import Curve
+from certify.ops.exponential import Log
+from certify.ops.gelu import Dip
 from certify.ops.kinds import Elementwise, Nonlinear
+from certify.ops.power import Power
 from certify.ops.product import Product
 from certify.ops.reciprocal import Reciprocal
 from certify.ops.relu import Relu
@@ -19,8 +23,9 @@ from certify.ops.s_shaped import SShaped
 from certify.ops.softmax import LogOfSum, OfDifferences, Share
 
 OPS = nonlinear_ops()
+CURVES = [op for op in OPS.values() if isinstance(op, Curve)]
 S_SHAPED = [op for op in OPS.values() if isinstance(op, SShaped)]
-CURVED = [op for op in OPS.values() if isinstance(op, SShaped | Reciprocal | Product | OfDifferences)]
+CURVED = [op for op in OPS.values() if isinstance(op, Curve | Product | OfDifferences)]
 every_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
 
 
@@ -49,7 +54,7 @@ def test_planes_are_sound_and_touch_on_drawn_intervals(op: Nonlinear, data: st.D
     ends = st.floats(-50.0, 50.0) | st.floats(-1e-5, 1e-5) | st.floats(-1e8, 1e8)
     pairs = [np.array([sorted(data.draw(st.tuples(ends, ends)))]) for _ in op.in_shapes]
     bounds = tuple((pair[:, :1], pair[:, 1:]) for pair in pairs)
-    if np.isfinite(op.interval(*bounds)[0]).all():
+    if np.isfinite(op.interval(*bounds)).all():
         checks.check_sound(op, bounds)
         checks.check_touching(op, bounds)
 
@@ -106,21 +111,82 @@ def test_triangle(op: Relu) -> None:
 
 @pytest.mark.parametrize("op", S_SHAPED, ids=repr)
 def test_extreme_tangents_touch_the_ends(op: Elementwise) -> None:
-    """Parameter 0 is the steepest sound line, through the far end; 1 the tangent at the near one."""
+    """Of the sound tangents one touches at the near end, the other, steepest one passes through the far end."""
     lower, upper = bounds_for(op, MODERATE)[0]
     left, right = lower[None, 0], upper[None, 0]
-    for parameter, below_touches, above_touches in ((0.0, right, left), (1.0, left, right)):
+    for parameter, below_touches, above_touches in ((0.0, left, left), (1.0, right, right)):
         both = (np.full((1, 1, lower.shape[1]), parameter),) * 2
         assert checks.gaps(op, ((lower, upper),), both, (below_touches,))[0].max() < 1e-9
         assert checks.gaps(op, ((lower, upper),), both, (above_touches,))[1].max() < 1e-9
 
 
 @pytest.mark.parametrize("op", S_SHAPED, ids=repr)
-def test_second_derivative(op: Elementwise) -> None:
-    x, step = np.linspace(-6.0, 6.0, 301), 1e-5
-    slope = (op.derivative(x + step) - op.derivative(x - step)) / (2.0 * step)
-    np.testing.assert_allclose(op.second_derivative(x), slope, atol=1e-8)
+def test_symmetry(op: SShaped) -> None:
+    x = np.linspace(-6.0, 6.0, 301)
     assert_equal_arrays(op.forward(x) + op.forward(-x), np.full_like(x, op.symmetry))
+
+
+@pytest.mark.parametrize("op", CURVES, ids=repr)
+def test_second_derivative(op: Curve) -> None:
+    """Against central differences, up to the rounding of f' in them."""
+    x, step = np.linspace(-6.0, 6.0, 302) + 0.001, 1e-5
+    x = x[op.regular(x - 1e-3, x + 1e-3)]
+    slope = (op.derivative(x + step) - op.derivative(x - step)) / (2.0 * step)
+    np.testing.assert_allclose(op.second_derivative(x), slope, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("op", CURVES, ids=repr)
+def test_stretches_bend_as_they_should(op: Curve) -> None:
+    """Tangents are drawn where f'' has the right sign; outside, where it has the other, or f has two such stretches."""
+    lower, upper = bounds_for(op, MODERATE)[0]
+    x = np.clip(np.linspace(lower[0], upper[0], 201), lower, upper)
+    bend = op.second_derivative(x)
+    for (first, last), sign in ((op.concave(lower, upper), -1.0), (op.convex(lower, upper), 1.0)):
+        inside = (first <= x) & (x <= last) & np.isfinite(bend)
+        assert (sign * bend >= -1e-12)[inside].all()
+        outside = ~inside & np.isfinite(bend) & ~np.isnan(first + np.zeros_like(x))
+        if not (isinstance(op, Dip) and sign < 0.0) and not (isinstance(op, Power) and 0.0 < op.exponent < 1.0):
+            assert (sign * bend <= 1e-12)[outside].all()
+
+
+@every_op
+def test_nothing_is_nan(op: Nonlinear) -> None:
+    """Neither on huge intervals, nor where the function has no value, nor on unbounded ones."""
+    ends = np.array([-np.inf, -1e300, -1e150, -1e20, -5.0, -1e-200, 0.0, 1e-200, 1.0, 1e3, 1e150, 1e300, np.inf])
+    if not isinstance(op, Elementwise) or isinstance(op, Relu):
+        ends = ends[abs(ends) < 1e150]
+    pairs = np.array([(a, b) for a in ends for b in ends if a <= b])
+    bounds = tuple((pairs[None, :, 0], pairs[None, :, 1]) for _ in op.in_shapes)
+    low, high = op.interval(*bounds)
+    assert (low <= high).all()
+    relaxation = op.relax(*bounds)
+    for value in (0.0, 0.5, 1.0):
+        parameters = tuple(np.full_like(start, value) for start in relaxation.start())
+        planes = relaxation.planes(parameters)
+        for array in (*planes.lower_slopes, *planes.upper_slopes, planes.lower_bias, planes.upper_bias):
+            assert array is None or not np.isnan(array).any()
+        assert all(np.isfinite(slope).all() for slope in (*planes.lower_slopes, *planes.upper_slopes))
+
+
+UNDEFINED = [
+    *[(Log, (), ends) for ends in ((-1.0, 1.0), (0.0, 1.0), (-2.0, -1.0), (-1.0, 0.0), (-1e-300, 5.0))],
+    *[(Power, (0.5,), ends) for ends in ((-1.0, 1.0), (-1e-300, 1.0), (-2.0, -1.0))],
+    *[(Power, (p,), ends) for p in (-1.0, -2.0, -0.5) for ends in ((-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0), (0.0, 0.0))],
+    *[(Reciprocal, (), ends) for ends in ((-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0), (0.0, 0.0))],
+]
+
+
+@pytest.mark.parametrize(("kind", "parameters", "ends"), UNDEFINED)
+def test_nothing_is_claimed_where_there_is_no_value(kind: type[Curve], parameters: tuple, ends: tuple) -> None:
+    op = kind(((1,),), (1,), *parameters)
+    bounds = (np.array([[ends[0]]]), np.array([[ends[1]]]))
+    low, high = op.interval(bounds)
+    planes = op.relax(bounds).planes((np.full((1, 1, 1), 0.5),) * 2)
+    assert planes.lower_bias == low
+    assert planes.upper_bias == np.inf
+    assert planes.lower_slopes[0] == planes.upper_slopes[0] == 0.0
+    assert low in (-np.inf, 0.0 if op.range[0] == 0.0 else -np.inf)
+    assert high == np.inf
 
 
 @every_op

@@ -15,16 +15,22 @@ from certify.arrays import Array, Library
 from certify.ops.arithmetic import Add
 from certify.ops.conv import Conv
 from certify.ops.conv_transpose import ConvTranspose
+from certify.ops.curve import Curve, CurveRelaxation, Stretch, UpperLine
 from certify.ops.dense import Dense
+from certify.ops.exponential import Exp
+from certify.ops.gelu import Gelu
 from certify.ops.jumps import IsZero, Lines, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
+from certify.ops.power import Power
 from certify.ops.product import McCormick, Product
 from certify.ops.reciprocal import Reciprocal
 from certify.ops.relu import Relu
-from certify.ops.s_shaped import Sigmoid, SShapedRelaxation, Tanh, UpperLine
+from certify.ops.s_shaped import Tanh
 from certify.ops.scale import ScaleShift
 from certify.ops.select import Take, ZeroPad
 from certify.ops.softmax import LogOfSum, LogPlanes, Share, SharePlanes
+from certify.ops.staircase import Floor, Round, Sign
+from certify.ops.wave import Sin
 
 ONE = ((1,),)
 WEIGHT = np.sin(np.arange(24.0)).reshape(3, 2, 2, 2)
@@ -159,32 +165,80 @@ def spoilt(op: Nonlinear, spoil: Callable[[Planes], Planes]) -> Nonlinear:
 class ShiftedTangents(UpperLine):
     """Tangent points range from 1% too far left."""
 
-    def __init__(self, f: Sigmoid | Tanh, lower: Array, upper: Array) -> None:
-        super().__init__(f, lower, upper)
-        self.first = np.where(lower < 0.0, 0.99 * self.first, self.first)
+    def _choose_tangents(self, start: Array, end: Array) -> None:
+        super()._choose_tangents(start, end)
+        self.first = np.where(self.first > np.maximum(self.lower, 0.0), 0.99 * self.first, self.first)
 
 
 class LateChord(UpperLine):
     """The chord is used up to a curve that is 1% steeper than it may be."""
 
-    def __init__(self, f: Sigmoid | Tanh, lower: Array, upper: Array) -> None:
-        super().__init__(f, lower, upper)
-        self.use_chord = self.use_chord | (self.chord_slope <= 1.01 * f.derivative(upper))
+    def _choose_chord(self) -> None:
+        super()._choose_chord()
+        self.use_chord = self.use_chord | (self.chord_slope <= 1.01 * self.f.derivative(self.upper))
 
 
-def s_shaped(kind: type[UpperLine]) -> Nonlinear:
-    """Tanh with other upper lines."""
+class NoFarEnd(UpperLine):
+    """Tangents are not asked to be above the right end."""
 
-    class Changed(SShapedRelaxation):
-        def __init__(self, f: Tanh, lower: Array, upper: Array) -> None:
+    def _above_right(self, t: Array) -> Array:
+        return t == t
+
+
+def lines(op: Curve, kind: type[UpperLine]) -> Nonlinear:
+    """The curve with other upper lines."""
+
+    class Changed(CurveRelaxation):
+        def __init__(self, f: Curve, lower: Array, upper: Array) -> None:
             super().__init__(f, lower, upper)
-            self.above = kind(f, lower, upper)
+            above = self.above
+            self.above = kind(f, 1.0, (above.lower, above.upper), above.constant, above.settled)
 
-    class WrongTanh(Tanh):
+    @dataclass(frozen=True, eq=False)
+    class Wrong(type(op)):  # type: ignore[misc]
         def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
             return Changed(self, *bounds[0])
 
-    return WrongTanh(ONE, (1,))
+    return Wrong(**vars(op))
+
+
+class LateInflection(Gelu):
+    hollow = (-1.5, 1.5)
+
+
+class EarlyTurn(Gelu):
+    turn = -0.8
+
+
+class OneSide(Gelu):
+    def concave(self, lower: Array, upper: Array) -> Stretch:
+        return Stretch(self.hollow[1], np.inf)
+
+
+class FarPeak(Sin):
+    """The peak to the left of the middle, near or not."""
+
+    def concave(self, lower: Array, upper: Array) -> Stretch:
+        center = self.peak + 2.0 * np.pi * np.floor(((lower + upper) / 2.0 - self.peak) / (2.0 * np.pi))
+        return Stretch(center - 0.5 * np.pi, center + 0.5 * np.pi)
+
+
+class AnyPeak(Sin):
+    """The nearest peak, however far the interval reaches."""
+
+    def concave(self, lower: Array, upper: Array) -> Stretch:
+        center = self.turns(lower, upper)[0]
+        return Stretch(center - 0.5 * np.pi, center + 0.5 * np.pi)
+
+
+class AcrossThePole(Reciprocal):
+    def regular(self, lower: Array, upper: Array) -> Array:
+        return (lower != 0.0) & (upper != 0.0)
+
+
+class SteepStairs(Floor):
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        return low + 1.0, high + 0.01
 
 
 class SwappedEnds(Relu):
@@ -322,6 +376,8 @@ def _biases(planes: Planes, lower: float = 0.0, upper: float = 0.0) -> Planes:
 
 SHARE, LOG_OF_SUM = Share.of((1,), 2), LogOfSum.of((1,), 2)
 STEP, ZERO, STAIRS = Step(ONE, (1,), True), IsZero(ONE, (1,)), Truncate(ONE, (1,))
+CUBE = Power(ONE, (1,), 3.0)
+GELU, SINE, EXP, FLOOR, ROUND, SIGN = (kind(ONE, (1,)) for kind in (Gelu, Sin, Exp, Floor, Round, Sign))
 RELU, TANH, INVERSE, PRODUCT = Relu(ONE, (1,)), Tanh(ONE, (1,)), Reciprocal(ONE, (1,)), Product(ONE * 2, (1,))
 
 
@@ -349,8 +405,8 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("lines 1% too high", TANH, spoilt(TANH, lambda p: _biases(p, upper=0.01)), checks.check_touching),
     ("lines 1e-13 too low", TANH, spoilt(TANH, lambda p: _biases(p, upper=-1e-13)), checks.check_sound),
     ("lower lines 1e-13 too high", TANH, spoilt(TANH, lambda p: _biases(p, lower=1e-13)), checks.check_sound),
-    ("tangent points 1% too far left", TANH, s_shaped(ShiftedTangents), checks.check_sound),
-    ("a chord where f bends under it", TANH, s_shaped(LateChord), checks.check_sound),
+    ("tangent points 1% too far left", TANH, lines(TANH, ShiftedTangents), checks.check_sound),
+    ("a chord where f bends under it", TANH, lines(TANH, LateChord), checks.check_sound),
     ("a tangent 1% too steep", INVERSE, spoilt(INVERSE, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
     ("a chord 1% too flat", INVERSE, spoilt(INVERSE, lambda p: _slopes(p, upper=0.99)), checks.check_touching),
     ("envelope 1e-9 too low", PRODUCT, spoilt(PRODUCT, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
@@ -373,6 +429,20 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("a peak 1% too low", ZERO, spoilt(ZERO, lambda p: _biases(p, upper=-0.01)), checks.check_sound),
     ("stairs of one length", STAIRS, EvenStairs(ONE, (1,)), checks.check_sound),
     ("stairs 1e-6 too high", STAIRS, spoilt(STAIRS, lambda p: _biases(p, lower=1e-6)), checks.check_sound),
+    ("a hollow that ends too late", GELU, LateInflection(ONE, (1,)), checks.check_sound),
+    ("a minimum elsewhere", GELU, EarlyTurn(ONE, (1,)), checks.check_interval),
+    ("one concave stretch of two", GELU, OneSide(ONE, (1,)), checks.check_sound),
+    ("tangents of Gelu 1% too far left", GELU, lines(GELU, ShiftedTangents), checks.check_sound),
+    ("tangents below the far end", SINE, lines(SINE, NoFarEnd), checks.check_sound),
+    ("a peak that is not the nearest", SINE, FarPeak(ONE, (1,)), checks.check_sound),
+    ("tangents at one of many peaks", SINE, AnyPeak(ONE, (1,)), checks.check_sound),
+    ("tangents of exp 1e-9 too steep", EXP, spoilt(EXP, lambda p: _slopes(p, lower=1 + 1e-9)), checks.check_sound),
+    ("tangents of a cube 1e-9 too flat", CUBE, spoilt(CUBE, lambda p: _slopes(p, upper=1 - 1e-9)), checks.check_sound),
+    ("lines over a pole", INVERSE, AcrossThePole(ONE, (1,)), checks.check_sound),
+    ("stairs 1% late", FLOOR, SteepStairs(ONE, (1,)), checks.check_sound),
+    ("lines 1% too steep over stairs", ROUND, spoilt(ROUND, lambda p: _slopes(p, upper=1.01)), checks.check_sound),
+    ("lines 1% too steep over a jump", SIGN, spoilt(SIGN, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
+    ("lines 1e-9 too low over a jump", SIGN, spoilt(SIGN, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
     ("ends swapped", RELU, SwappedEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too narrow", TANH, NarrowEnds(ONE, (1,)), checks.check_interval),
     ("an interval 1e-12 too wide", TANH, WideEnds(ONE, (1,)), checks.check_interval),
