@@ -185,14 +185,24 @@ class Truncate(Jump):
         xp = namespace(lower)
         low, high = self.interval(*bounds)
         one, zero = xp.ones_like(lower), xp.zeros_like(lower)
+        below: tuple
+        above: tuple
         if self.nearest:
             below, above = ((one, -0.5 * one), (zero, low)), ((one, 0.5 * one), (zero, high))
         else:
             below = _lines_below_truncation(lower, upper)
             (s, b), (t, c) = _lines_below_truncation(-upper, -lower)
             above = (s, -b), (t, -c)
-        rounding = one + xp.maximum(abs(lower), abs(upper))
-        return Stairs(below, above, ~self.inexact(*bounds), low, rounding, (lower, upper))
+        # On unbounded intervals only the distance of at most one between a number and its integer is left.
+        finite = xp.isfinite(lower) & xp.isfinite(upper)
+        below, above = (
+            tuple(tuple(xp.where(finite, a, b) for a, b in zip(line, (one, sign * one), strict=True)) for line in lines)
+            for lines, sign in ((below, -1.0), (above, 1.0))
+        )
+        ends = xp.where(finite, lower, zero), xp.where(finite, upper, zero)
+        rounding = one + xp.maximum(abs(ends[0]), abs(ends[1]))
+        exact, value = finite & ~self.inexact(*bounds), xp.where(finite, low, zero)
+        return Stairs(below, above, exact, value, rounding, ends)
 
     def split_point(self, lower: Array, upper: Array) -> Array:
         """The middle."""
@@ -205,7 +215,10 @@ def _lines_below_truncation(lower: Array, upper: Array) -> tuple:
     The corner ends the first stair; across zero, where a stair is twice as long, it is the one that ends there.
     """
     xp = namespace(lower)
-    low, one, zero = xp.trunc(lower), xp.ones_like(lower), xp.zeros_like(lower)
+    one, zero = xp.ones_like(lower), xp.zeros_like(lower)
+    finite = xp.isfinite(lower) & xp.isfinite(upper)
+    lower, upper = xp.where(finite, lower, -one), xp.where(finite, upper, one)
+    low = xp.trunc(lower)
     across = (lower < 0.0) & (upper > 0.0)
     end = xp.minimum(upper, one)
     flattest = xp.where(across, -low / xp.where(across, end - low, one), zero)
