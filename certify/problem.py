@@ -154,7 +154,7 @@ def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: 
             said = (
                 f"{query.file} declares {tensor.name} {tensor.dtype} {list(tensor.shape)}, but the model has {shapes}"
             )
-            if tensor.dtype in INTEGERS:
+            if tensor.dtype in INTEGERS and spec.dtype not in INTEGERS:
                 raise ShapeMismatch(said, "declare a floating-point type or real: certify computes with real numbers")
             # The type of a hidden value is not written in the model file.
             same = tensor.shape == spec.shape and (tensor.dtype in ("real", spec.dtype) or kind == "hidden value")

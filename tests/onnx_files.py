@@ -32,14 +32,18 @@ def model(
     opset: int = 17,
     listed: bool = False,
     dtype: int = TensorProto.FLOAT,
+    gives: int | None = None,
 ) -> onnx.ModelProto:
-    """A model with these float inputs; `listed` repeats the weights among the graph's inputs, as old exporters do."""
+    """A model with these float inputs; `listed` repeats the weights among the graph's inputs, as old exporters do.
+
+    gives: the type of the outputs, that of the inputs if None.
+    """
     weights = weights or {}
     infos = [helper.make_tensor_value_info(name, dtype, shape) for name, shape in inputs.items()]
     tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()]
     if listed:
         infos += [helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in tensors]
-    found = [helper.make_tensor_value_info(name, dtype, None) for name in outputs]
+    found = [helper.make_tensor_value_info(name, dtype if gives is None else gives, None) for name in outputs]
     graph = helper.make_graph(list(nodes), "test", infos, found, tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
 

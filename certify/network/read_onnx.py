@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,13 +288,18 @@ class GraphReader:
         if entry is None:
             hint = "`certify inspect MODEL` lists every operator and how it is handled"
             raise UnsupportedOp(spec.op_type, spec.name, f"not supported (opset {self.opset})", hint)
+        for position, operand in enumerate(spec.inputs):
+            if isinstance(operand, Value) and operand.kind not in entry.takes:
+                raise spec.unsupported(f"input {position} is a computed {operand.kind}, which is not supported here")
         try:
             result = entry.translate(spec, self.build)
+            kind = entry.kind(spec)
         except InputError:
             raise
         except (KeyError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             raise spec.unsupported(f"malformed node: {error}") from error
-        return result if isinstance(result, tuple) else (result,)
+        results = result if isinstance(result, tuple) else (result,)
+        return tuple(replace(value, kind=kind) if isinstance(value, Value) else value for value in results)
 
 
 def _element_type(array: np.ndarray) -> int:

@@ -71,7 +71,7 @@ def _two_examples(low: float = -1.0) -> list[Example]:
     return [Example([(2, 3), (2, 3)]), Example([(2, 3), constant]), Example([constant, (2, 1)])]
 
 
-@register("Add", handled="linear", examples=lambda: [*_two_examples(), Example([(2, 3), (3,)])])
+@register("Add", takes="float int", handled="linear", examples=lambda: [*_two_examples(), Example([(2, 3), (3,)])])
 def add_node(node: NodeSpec, build: Builder) -> Value:
     """Add."""
     a, b = node.operand(0), node.operand(1)
@@ -80,7 +80,7 @@ def add_node(node: NodeSpec, build: Builder) -> Value:
     return scale(build, a, None, b) if isinstance(a, Value) else scale(build, node.variable(1), None, a)
 
 
-@register("Sub", handled="linear", examples=lambda: [*_two_examples(), Example([(3,), (2, 3)])])
+@register("Sub", takes="float int", handled="linear", examples=lambda: [*_two_examples(), Example([(3,), (2, 3)])])
 def sub_node(node: NodeSpec, build: Builder) -> Value:
     """Sub."""
     a, b = node.operand(0), node.operand(1)
@@ -91,7 +91,7 @@ def sub_node(node: NodeSpec, build: Builder) -> Value:
     return scale(build, node.variable(1), -np.ones(()), a)
 
 
-@register("Mul", handled="linear with a constant, else McCormick planes",
+@register("Mul", takes="float int", handled="linear with a constant, else McCormick planes",
           examples=lambda: [*_two_examples(), Example([(2, 3), (3,)])])  # fmt: skip
 def mul_node(node: NodeSpec, build: Builder) -> Value:
     """Mul."""
@@ -115,7 +115,7 @@ def div_node(node: NodeSpec, build: Builder) -> Value:
     return multiply(build, a, inverse) if isinstance(a, Value) else scale(build, inverse, a)
 
 
-@register("Neg", handled="linear", examples=lambda: [Example([(2, 3)])])
+@register("Neg", takes="float int", handled="linear", examples=lambda: [Example([(2, 3)])])
 def neg_node(node: NodeSpec, build: Builder) -> Value:
     """Neg."""
     return build.emit(ScaleShift.scalar(node.variable().shape, -1.0), node.variable())

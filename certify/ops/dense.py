@@ -1,4 +1,4 @@
-"""Gemm and MatMul with constant weights."""
+"""Gemm and MatMul; products with constant weights are linear, those of two values are in `bilinear`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from certify.arrays import Array, Library
 from certify.ops.kinds import Linear
 from certify.ops.layout import permute, reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+from certify.ops.scale import ScaleShift
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +103,11 @@ def _matrix(*shape: int) -> np.ndarray:
         Example([(2, 4), _matrix(3, 4), _vector(1)], {"transB": 1, "alpha": 0.5, "beta": 2.0}),
         Example([(4, 1), _matrix(4, 3)], {"transA": 1}),
         Example([_matrix(2, 4), (4, 3), _vector(3)]),
+        Example([(2, 3), (4, 3), (1, 4)], {"transB": 1, "alpha": 0.5, "beta": 2.0}),
     ],
 )
 def gemm(node: NodeSpec, build: Builder) -> Value:
-    """alpha A' B' + beta C, one of A and B constant."""
+    """alpha A' B' + beta C."""
     alpha, beta = float(node.attributes.get("alpha", 1.0)), float(node.attributes.get("beta", 1.0))
     sides = []
     for position, flag in ((0, "transA"), (1, "transB")):
@@ -126,7 +128,7 @@ def gemm(node: NodeSpec, build: Builder) -> Value:
 
 @register(
     "MatMul",
-    handled="linear with one constant factor",
+    handled="linear with a constant factor, else McCormick planes per pair",
     examples=lambda: [
         Example([(1, 4), _matrix(4, 3)]),
         Example([(4,), _matrix(4, 3)]),
@@ -136,6 +138,11 @@ def gemm(node: NodeSpec, build: Builder) -> Value:
         Example([(2, 3, 4), _matrix(2, 4, 5)]),
         Example([(1, 4), _vector(4)]),
         Example([_vector(4), (4, 3)]),
+        Example([(3, 4), _matrix(2, 4, 5)]),
+        Example([(2, 3), (3, 4)]),
+        Example([(2, 1, 2, 3), (3, 3, 2)]),
+        Example([(3,), (2, 3, 2)]),
+        Example([(2, 2, 3), (3,)]),
     ],
 )
 def matmul_node(node: NodeSpec, build: Builder) -> Value:
@@ -146,7 +153,11 @@ def matmul_node(node: NodeSpec, build: Builder) -> Value:
 def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float = 1.0) -> Value:
     """factor * a @ b with numpy's rules for vectors and stacks."""
     if isinstance(a, Value) and isinstance(b, Value):
-        raise node.unsupported("a product of two tensors that both depend on the input is not supported yet")
+        from certify.ops.arithmetic import scale
+        from certify.ops.bilinear import matmul_of_values
+
+        y = matmul_of_values(node, build, a, b)
+        return y if factor == 1.0 else scale(build, y, np.asarray(factor))
     if isinstance(b, Value):
         return _constant_first(node, build, np.asarray(a, dtype=np.float64), b, factor)
     assert isinstance(a, Value)
@@ -162,7 +173,7 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
             return reshape(build, y, (*weight.shape[:-2], weight.shape[-1]))
         stacked = (1,) * max(0, weight.ndim - len(a.shape)) + a.shape
         return dense(build, reshape(build, a, stacked), weight.reshape(weight.shape[-2:]).T)
-    return _stacked(node, build, a, weight)
+    return _stacked(build, a, weight)
 
 
 def _constant_first(node: NodeSpec, build: Builder, a: np.ndarray, b: Value, factor: float) -> Value:
@@ -180,11 +191,14 @@ def _constant_first(node: NodeSpec, build: Builder, a: np.ndarray, b: Value, fac
     return permute(build, y, (*range(len(y.shape) - 2), len(y.shape) - 1, len(y.shape) - 2))
 
 
-def _stacked(node: NodeSpec, build: Builder, a: Value, weight: np.ndarray) -> Value:
+def _stacked(build: Builder, a: Value, weight: np.ndarray) -> Value:
     """One weight matrix per entry of the leading axes."""
+    if len(a.shape) == 1:
+        y = _stacked(build, reshape(build, a, (1, *a.shape)), weight)
+        return reshape(build, y, (*y.shape[:-2], y.shape[-1]))
     stack = np.broadcast_shapes(a.shape[:-2], weight.shape[:-2])
     if a.shape[:-2] != stack:
-        raise node.unsupported(f"shapes {a.shape} and {weight.shape} would broadcast the variable factor")
+        a = build.emit(ScaleShift.broadcast(a.shape, (*stack, *a.shape[-2:])), a)
     rows, n_out = a.shape[-2], weight.shape[-1]
     per_row = np.broadcast_to(weight.swapaxes(-1, -2)[..., None, :, :], (*stack, rows, n_out, weight.shape[-2]))
     op = StackedDense((a.shape,), (*stack, rows, n_out), np.ascontiguousarray(per_row))

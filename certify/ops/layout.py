@@ -1,4 +1,4 @@
-"""Ops that compute nothing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast, Transpose."""
+"""Ops that compute nothing: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Transpose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from certify.arrays import Array, namespace
 from certify.ops.kinds import Linear, Shape
-from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+from certify.ops.registry import ANY, Builder, Example, NodeSpec, Value, register
 
 WIDE_TYPES = {1, 11}  # onnx.TensorProto: FLOAT, DOUBLE
 FLOAT_TYPES = {*WIDE_TYPES, 10, 16}  # and FLOAT16, BFLOAT16
@@ -62,6 +62,7 @@ def permute(build: Builder, x: Value, order: tuple[int, ...]) -> Value:
 
 @register(
     "Reshape",
+    takes=ANY,
     handled="no computation",
     examples=lambda: [
         Example([(2, 6), np.array([3, -1])]),
@@ -87,7 +88,7 @@ def reshape_node(node: NodeSpec, build: Builder) -> Value:
     return reshape(build, x, tuple(wanted))
 
 
-@register("Flatten", handled="no computation",
+@register("Flatten", takes=ANY, handled="no computation",
           examples=lambda: [Example([(2, 3, 4)]), Example([(2, 3, 4)], {"axis": 2}), Example([(2, 3)], {"axis": 0}),
                             Example([(2, 3, 4)], {"axis": -1}, opset=13)])  # fmt: skip
 def flatten(node: NodeSpec, build: Builder) -> Value:
@@ -104,7 +105,7 @@ def _axes(node: NodeSpec, rank: int) -> list[int] | None:
     return None if axes is None else [node.normal_axis(int(a), rank) for a in np.atleast_1d(axes)]
 
 
-@register("Squeeze", handled="no computation",
+@register("Squeeze", takes=ANY, handled="no computation",
           examples=lambda: [Example([(1, 3, 1)]), Example([(1, 3, 1), np.array([0])]),
                             Example([(1, 3, 1)], {"axes": [2]}, opset=11)])  # fmt: skip
 def squeeze(node: NodeSpec, build: Builder) -> Value:
@@ -115,7 +116,7 @@ def squeeze(node: NodeSpec, build: Builder) -> Value:
     return reshape(build, x, tuple(n for i, n in enumerate(x.shape) if i not in drop))
 
 
-@register("Unsqueeze", handled="no computation",
+@register("Unsqueeze", takes=ANY, handled="no computation",
           examples=lambda: [Example([(2, 3), np.array([0, 3])]),
                             Example([(2, 3)], {"axes": [1]}, opset=11)])  # fmt: skip
 def unsqueeze(node: NodeSpec, build: Builder) -> Value:
@@ -127,7 +128,7 @@ def unsqueeze(node: NodeSpec, build: Builder) -> Value:
     return reshape(build, x, tuple(1 if i in axes else next(rest) for i in range(len(x.shape) + count)))
 
 
-@register("Identity", handled="no computation", examples=lambda: [Example([(2, 3)])])
+@register("Identity", takes=ANY, handled="no computation", examples=lambda: [Example([(2, 3)])])
 def identity(node: NodeSpec, build: Builder) -> Value:
     """The input itself."""
     return node.variable()
@@ -144,19 +145,7 @@ def dropout(node: NodeSpec, build: Builder) -> Value:
     return node.variable()
 
 
-@register("Cast", handled="no computation between floating point types",
-          examples=lambda: [Example([(2, 3)], {"to": 1})])  # fmt: skip
-def cast(node: NodeSpec, build: Builder) -> Value:
-    """The input itself, if the target is float32 or float64; its rounding is not modelled, like all of the model."""
-    target = int(node.attributes["to"])
-    if target not in FLOAT_TYPES:
-        raise node.unsupported("a cast of a computed value to a type that is not floating point")
-    if target not in WIDE_TYPES:
-        raise node.unsupported("a cast of a computed value to 16 bits loses too much to be left out of the model")
-    return node.variable()
-
-
-@register("Transpose", handled="no computation",
+@register("Transpose", takes=ANY, handled="no computation",
           examples=lambda: [Example([(2, 3, 4)], {"perm": [2, 0, 1]}), Example([(2, 3)])])  # fmt: skip
 def transpose(node: NodeSpec, build: Builder) -> Value:
     """Permute axes; reversed by default."""

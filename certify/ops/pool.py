@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from certify.ops.arithmetic import add
 from certify.ops.conv import Conv, spatial_geometry
+from certify.ops.extremes import largest
 from certify.ops.reduce import SumOver
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
-from certify.ops.relu import Relu
 from certify.ops.scale import ScaleShift
 from certify.ops.select import take
 
@@ -80,18 +79,8 @@ def max_pool(node: NodeSpec, build: Builder) -> Value:
         # Padding never wins: its place is taken by the first element of the window that lies inside.
         first = places[inside.argmax(axis=0), np.arange(places.shape[1])]
         candidates = [take(build, x, axis, row) for row in np.where(inside, places, first)]
-        while len(candidates) > 1:
-            pairs = zip(candidates[::2], candidates[1::2], strict=False)
-            rest = candidates[len(candidates) // 2 * 2 :]
-            candidates = [maximum(build, a, b) for a, b in pairs] + rest
-        x = candidates[0]
+        x = largest(build, candidates)
     return x
-
-
-def maximum(build: Builder, a: Value, b: Value) -> Value:
-    """max(a, b) = b + relu(a - b) for values of one shape."""
-    difference = add(build, a, b, -1)
-    return add(build, b, build.emit(Relu((a.shape,), a.shape), difference))
 
 
 @register(

@@ -33,8 +33,8 @@ class SumOver(Linear):
         return (expand_to(y, self.out_shape, self.in_shapes[0]),)
 
 
-def _reduce(node: NodeSpec, build: Builder, mean: bool) -> Value:
-    x = node.variable()
+def reduce_axes(node: NodeSpec, build: Builder, x: Value, mean: bool) -> Value:
+    """The sum or mean of x over the node's axes, dropped unless it keeps them."""
     rank = len(x.shape)
     axes = node.setting("axes", 1)
     if axes is None or np.size(axes) == 0:
@@ -52,12 +52,12 @@ def _reduce(node: NodeSpec, build: Builder, mean: bool) -> Value:
     return reshape(build, total, tuple(n for i, n in enumerate(x.shape) if i not in over))
 
 
-@register("ReduceSum", handled="linear",
+@register("ReduceSum", takes="float int", handled="linear",
           examples=lambda: [Example([(2, 3, 4), np.array([1])]), Example([(2, 3)]),
                             Example([(2, 3)], {"axes": [-1], "keepdims": 0}, opset=11)])  # fmt: skip
 def reduce_sum(node: NodeSpec, build: Builder) -> Value:
     """ReduceSum."""
-    return _reduce(node, build, mean=False)
+    return reduce_axes(node, build, node.variable(), mean=False)
 
 
 @register("ReduceMean", handled="linear",
@@ -65,4 +65,4 @@ def reduce_sum(node: NodeSpec, build: Builder) -> Value:
                             Example([(2, 3, 4), np.array([-1])], opset=18)])  # fmt: skip
 def reduce_mean(node: NodeSpec, build: Builder) -> Value:
     """ReduceMean."""
-    return _reduce(node, build, mean=True)
+    return reduce_axes(node, build, node.variable(), mean=True)

@@ -12,20 +12,28 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from certify.errors import UnsupportedOp
 from certify.ops.kinds import Op, Shape
 
+Kind = Literal["float", "int", "bool", "quantised"]
+ANY = "float int bool quantised"
+
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor that depends on the network's input."""
+    """A tensor that depends on the network's input.
+
+    kind: how the model stores it. Bounds treat all numbers as real ones and truth as 0 or 1, but a division of integers
+    is another operation than one of floats, and bytes wrap.
+    """
 
     name: str
     shape: Shape
+    kind: Kind = "float"
 
 
 Operand = Value | np.ndarray | None
@@ -95,12 +103,17 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class Example:
-    """One use of an operator for the tests: shapes of the variable inputs or constant arrays, and attributes."""
+    """One use of an operator for the tests: shapes of the variable inputs or constant arrays, and attributes.
+
+    kind: of the variable inputs, which the tests make from floats; gives: of the outputs.
+    """
 
     inputs: Sequence[Shape | np.ndarray]
     attributes: dict[str, Any] = field(default_factory=dict)
     opset: int = 17
     n_outputs: int = 1
+    kind: Kind = "float"
+    gives: Kind = "float"
 
 
 Translation = Callable[[NodeSpec, Builder], Value | tuple[Value, ...]]
@@ -108,7 +121,11 @@ Translation = Callable[[NodeSpec, Builder], Value | tuple[Value, ...]]
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered operator: since which opset, how it is handled (for people), and examples."""
+    """One registered operator: since which opset, how it is handled (for people), and examples.
+
+    takes: the kinds its variable inputs may have; gives: the kind of its outputs, that of the first variable input if
+    None.
+    """
 
     op_type: str
     domain: str
@@ -116,19 +133,35 @@ class Entry:
     handled: str
     translate: Translation
     examples: Callable[[], list[Example]]
+    takes: frozenset[str] = frozenset({"float"})
+    gives: Callable[[NodeSpec], Kind] | None = None
+
+    def kind(self, node: NodeSpec) -> Kind:
+        """Of the outputs."""
+        if self.gives is not None:
+            return self.gives(node)
+        return next((x.kind for x in node.inputs if isinstance(x, Value)), "float")
 
 
 _entries: dict[tuple[str, str], list[Entry]] = {}
 
 
 def register(
-    op_type: str, *, handled: str, examples: Callable[[], list[Example]], since: int = 1, domain: str = ""
+    op_type: str,
+    *,
+    handled: str,
+    examples: Callable[[], list[Example]],
+    since: int = 1,
+    domain: str = "",
+    takes: str = "float",
+    gives: Callable[[NodeSpec], Kind] | None = None,
 ) -> Callable[[Translation], Translation]:
     """Register a translation for `op_type` from opset `since` on, until a later entry for it."""
 
     def add(translate: Translation) -> Translation:
         entries = _entries.setdefault((domain, op_type), [])
-        entries.append(Entry(op_type, domain, since, handled, translate, examples))
+        kinds = frozenset(takes.split())
+        entries.append(Entry(op_type, domain, since, handled, translate, examples, kinds, gives))
         entries.sort(key=lambda entry: entry.since)
         return translate
 

@@ -129,6 +129,7 @@ def leaky(build: Builder, x: Value, slope: float) -> Value:
 
 @register(
     "Clip",
+    takes="float int",
     handled="exactly, as two Relu",
     examples=lambda: [Example([(2, 3)], {"min": -0.5, "max": 0.25}, opset=7), Example([(6,)], {"min": 0.1}, opset=7),
                       Example([(6,), np.float32(-0.5), np.float32(0.25)])],

@@ -11,7 +11,7 @@ import numpy as np
 from certify.arrays import Array, namespace
 from certify.ops.kinds import Linear, Shape
 from certify.ops.layout import reshape
-from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
+from certify.ops.registry import ANY, Builder, Example, NodeSpec, Operand, Value, register
 
 
 def _zeros(like: Array, shape: Shape) -> Array:
@@ -155,6 +155,7 @@ def _ints(*values: int) -> np.ndarray:
 
 @register(
     "Slice",
+    takes=ANY,
     handled="no computation",
     examples=lambda: [
         Example([(4, 5), _ints(1), _ints(3), _ints(0)]),
@@ -179,6 +180,7 @@ def slice_node(node: NodeSpec, build: Builder) -> Value:
 
 @register(
     "Split",
+    takes=ANY,
     handled="no computation",
     examples=lambda: [
         Example([(2, 6), _ints(1, 5)], {"axis": 1}, n_outputs=2),
@@ -203,6 +205,7 @@ def split(node: NodeSpec, build: Builder) -> tuple[Value, ...]:
 
 @register(
     "Gather",
+    takes=ANY,
     handled="no computation",
     examples=lambda: [
         Example([(3, 4), _ints(2, 0, 0)], {"axis": 1}),
@@ -264,7 +267,7 @@ def pad(node: NodeSpec, build: Builder) -> Value:
     return build.emit(ZeroPad((x.shape,), out_shape, tuple(front), margin), x)
 
 
-@register("Concat", handled="no computation",
+@register("Concat", takes=ANY, handled="no computation",
           examples=lambda: [Example([(2, 3), (2, 1)], {"axis": 1}),
                             Example([np.ones((1, 3), np.float32), (2, 3), (1, 3)], {"axis": -2})])  # fmt: skip
 def concat_node(node: NodeSpec, build: Builder) -> Value:

@@ -84,6 +84,26 @@ def _line(lower: np.ndarray, upper: np.ndarray, dense: bool) -> np.ndarray:
     width = upper - lower
     zero = np.zeros((1, len(lower)))
     bend = np.linspace(-20.0, 20.0, 801)[:, None] if dense else zero
-    points = [lower[None], upper[None], lower + steps * width, zero, zero + bend]
+    corners = np.linspace(-20.0, 20.0, 81)[:, None] if dense else zero
+    points = [
+        *(jump + side for jump in _jumps(lower, upper) for side in (-1e-9, 0.0, 1e-9)),
+        corners + zero - 1e-9,
+        corners + zero + 1e-9,
+        lower[None],
+        upper[None],
+        lower + steps * width,
+        zero,
+        zero + bend,
+    ]
     points += [lower + near * width, upper - near * width, zero + around_zero, zero - around_zero]
     return np.clip(np.concatenate(points), lower, upper)
+
+
+def _jumps(lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+    """The integers and halves next to the ends, [1, n] each: where roundings jump first and last."""
+    return [
+        np.ceil(lower)[None],
+        np.floor(upper)[None],
+        np.ceil(lower - 0.5)[None] + 0.5,
+        np.floor(upper + 0.5)[None] - 0.5,
+    ]

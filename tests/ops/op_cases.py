@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from certify.arrays import Array, Library, to_numpy
-from certify.network.graph import GraphBuilder
+from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
+from certify.ops.jumps import Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Op
-from certify.ops.registry import Entry, Example, NodeSpec, Value, all_entries
+from certify.ops.layout import reshape
+from certify.ops.registry import Entry, Example, NodeSpec, Operand, Value, all_entries
+from certify.ops.scale import ScaleShift
+from certify.ops.select import concat, take
 
 TORCH = Library("torch")
 LIBRARIES = [pytest.param(Library(), id="numpy"), pytest.param(TORCH, id="torch")]
@@ -29,10 +33,41 @@ def examples() -> list[tuple[str, Entry, Example]]:
 def emitted(entry: Entry, example: Example) -> list[Op]:
     """The ops that the example's node becomes, nothing fused."""
     build = GraphBuilder()
-    inputs = [x if isinstance(x, np.ndarray | np.generic) else Value(f"x{i}", x) for i, x in enumerate(example.inputs)]
+    inputs = [
+        x if isinstance(x, np.ndarray | np.generic) else Value(f"x{i}", x, example.kind)
+        for i, x in enumerate(example.inputs)
+    ]
     spec = NodeSpec(entry.op_type, "example", example.opset, tuple(inputs), dict(example.attributes), example.n_outputs)
     entry.translate(spec, build)
     return [node.op for node in build.nodes]
+
+
+def network_of(entry: Entry, example: Example) -> Network:
+    """The example's node as a network: its variable inputs are all truth, integers or bytes where it wants those."""
+    build = GraphBuilder()
+    shapes = [x for x in example.inputs if isinstance(x, tuple)]
+    specs = tuple(TensorSpec(f"x{i}", shape, "float32") for i, shape in enumerate(shapes))
+    flat, start = Value(INPUT, (sum(spec.size for spec in specs),)), 0
+    operands: list[Operand] = []
+    for x in example.inputs:
+        if not isinstance(x, tuple):
+            operands.append(np.asarray(x))
+            continue
+        size = int(np.prod(x, dtype=np.int64))
+        piece = reshape(build, take(build, flat, 0, np.arange(start, start + size)), x)
+        start += size
+        if example.kind != "float":
+            kind = Step if example.kind == "bool" else Truncate
+            piece = replace(build.emit(kind((x,), x), piece), kind=example.kind)
+        operands.append(piece)
+    spec = NodeSpec(entry.op_type, "x", example.opset, tuple(operands), dict(example.attributes), example.n_outputs)
+    result = entry.translate(spec, build)
+    results = result if isinstance(result, tuple) else (result,)
+    parts = tuple(reshape(build, value, (int(np.prod(value.shape, dtype=np.int64)),)) for value in results)
+    joined = concat(build, parts, 0)
+    output = build.emit(ScaleShift.scalar(joined.shape, 1.0), joined)
+    outputs = (TensorSpec("y", output.shape, "float32"),)
+    return Network((), output.name, specs, outputs).with_nodes(build.nodes, output.name)
 
 
 def fingerprint(op: Op) -> str:

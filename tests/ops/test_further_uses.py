@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from onnx_files import assert_close_in_float32, model, newest_opset, node, points_for, run, save
 
+from certify.errors import UnsupportedOp
 from certify.network.evaluate import evaluate
 from certify.network.read_onnx import load_model
 
@@ -123,7 +124,99 @@ USES: list[tuple[str, list[Any], dict[str, Any], int]] = [
     ("PRelu", [(2, 3), np.array([[0.5], [-1.0]], np.float32)], {}, 17),
     ("HardSwish", [()], {}, 17),
     ("Selu", [()], {}, 17),
+    ("ConvTranspose", [(2, 3, 4), floats(3, 2, 3), floats(2)], {"strides": [2], "pads": [2, 1], "dilations": [2]}, 17),
+    ("ConvTranspose", [(1, 2, 3, 3), floats(2, 1, 2, 2)], {"auto_pad": "VALID", "group": 1}, 17),
+    ("ConvTranspose", [(1, 2, 3, 3), floats(2, 2, 3, 3)],
+     {"group": 2, "strides": [2, 3], "output_padding": [1, 2], "pads": [1, 1, 1, 1]}, 17),
+    ("ConvTranspose", [(1, 1, 4), floats(1, 1, 4)], {"auto_pad": "SAME_UPPER", "strides": [3]}, 17),
+    ("ConvTranspose", [(1, 1, 4), floats(1, 1, 5)],
+     {"output_shape": [9], "strides": [2], "auto_pad": "SAME_UPPER"}, 17),
+    ("MatMul", [(4,), (4,)], {}, 17),
+    ("MatMul", [(2, 3), (5, 3, 2)], {}, 17),
+    ("MatMul", [(3,), floats(2, 3, 4)], {}, 17),
+    ("Max", [(2, 3), np.float32(np.finfo(np.float32).min)], {}, 17),
+    ("Min", [(2, 3), np.float32([[1.0], [0.0]]), (1,)], {}, 17),
+    ("ReduceMax", [(2, 7)], {"axes": [-1], "keepdims": 0}, 13),
+    ("ReduceMin", [(7, 3, 1)], {}, 13),
+    ("Softmax", [(1, 5, 2, 7)], {"axis": 1}, 13),
+    ("Softmax", [(4,)], {}, 13),
+    ("LogSoftmax", [(2, 9)], {}, 13),
+    ("Einsum", [floats(2, 3), (3, 2)], {"equation": "ij,jk"}, 17),
+    ("Einsum", [(2, 1, 3, 4), (2, 1, 5, 4)], {"equation": "bhqd,bhkd->bhqk"}, 17),
+    ("Einsum", [(2, 3), floats(4)], {"equation": "ij,k->kji"}, 17),
+    ("CumSum", [(2, 5), np.array(-1)], {"reverse": 1}, 17),
+    ("CumSum", [(5,), np.array(0)], {"exclusive": 1}, 17),
+    ("GatherElements", [(2, 3, 2), np.array([[[2], [0]]])], {"axis": 1}, 17),
+    ("Where", [np.array([[True], [False]]), (2, 3), np.float32([[7.0], [1.0]])], {}, 17),
+    ("LayerNormalization", [(2, 3, 4), floats(3, 4), floats(3, 4)], {"axis": -2}, 17),
+    ("InstanceNormalization", [(1, 3, 2, 2), floats(3), floats(3)], {}, 17),
+    ("ScatterND", [(2, 3, 2), np.array([[1], [0]]), (2, 3, 2)], {}, 17),
+    ("DepthToSpace", [(1, 12, 1, 2)], {"blocksize": 2}, 13),
+    ("Split", [(2, 5)], {"axis": 1, "num_outputs": 1}, 18),
+    ("AveragePool", [(1, 1, 6)], {"kernel_shape": [6]}, 17),
 ]  # fmt: skip
+
+COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize("nearest", [*NEAREST, "linear"])
+@pytest.mark.parametrize("factor", [2.0, 3.0, 0.5, 1.5, 2.5, 0.6, 1.0 / 3.0, 1.1, 0.9, None])
+def test_resize(coordinates: str, nearest: str, factor: float | None, tmp_path: Path) -> None:
+    """All ties that small sizes have; None stands for given sizes."""
+    for length in (1, 3, 4, 7, 10):
+        attributes = {
+            "coordinate_transformation_mode": coordinates,
+            "mode": "linear" if nearest == "linear" else "nearest",
+        }
+        if nearest != "linear":
+            attributes["nearest_mode"] = nearest
+        if factor is not None and (int(length * factor) < 1 or int(length * factor) == length):
+            continue
+        weights = {"none": np.zeros(0, np.float32), "scales": np.float32([1.0, 1.0, factor or 1.0, 1.0])}
+        weights["sizes"] = ints(1, 1, length + 3, 3)
+        names = "x none scales" if factor is not None else "x none none sizes"
+        proto = model([node("Resize", names, "y", **attributes)], {"x": [1, 1, length, 3]}, ["y"], weights, opset=13)
+        path = save(tmp_path / "model.onnx", proto)
+        network = load_model(path).network
+        points = points_for(network.n_inputs)
+        assert_close_in_float32(evaluate(network, points), run(path, points))
+
+
+def test_choices_between_computed_values(tmp_path: Path) -> None:
+    nodes = [
+        node("Greater", "x zero", "above"),
+        node("Less", "x half", "below"),
+        node("And", "above below", "between"),
+        node("Not", "between", "outside"),
+        node("Mul", "x x", "square"),
+        node("Where", "between square x", "chosen"),
+        node("Where", "outside one zero", "flag"),
+        node("ArgMax", "x", "best", axis=1),
+        node("Cast", "best", "position", to=1),
+        node("Equal", "position one", "is_one"),
+        node("Cast", "is_one", "told", to=1),
+        node("Add", "chosen flag", "partial"),
+        node("Add", "partial told", "y"),
+    ]
+    weights = {"zero": np.float32(0.0), "half": np.float32(0.5), "one": np.float32(1.0)}
+    path = save(tmp_path / "model.onnx", model(nodes, {"x": [2, 3]}, ["y"], weights))
+    network = load_model(path).network
+    points = points_for(6, count=200)
+    assert_close_in_float32(evaluate(network, points), run(path, points))
+
+
+@pytest.mark.parametrize(("operator", "attributes"), [("Div", {}), ("Pow", {}), ("Softmax", {}), ("ReduceMean", {})])
+def test_integers_are_not_taken_for_floats(operator: str, attributes: dict[str, Any], tmp_path: Path) -> None:
+    """7 / 2 is 3 for integers."""
+    inputs = "j two" if operator in ("Div", "Pow") else "j"
+    nodes = [node("Cast", "x", "i", to=7), node("Reshape", "i shape", "j"), node(operator, inputs, "k"),
+             node("Cast", "k", "y", to=1)]  # fmt: skip
+    weights = {"two": np.array(2), "shape": ints(3, 2)}
+    path = save(tmp_path / "model.onnx", model(nodes, {"x": [2, 3]}, ["y"], weights))
+    with pytest.raises(UnsupportedOp, match="computed int|not supported"):
+        load_model(path)
 
 
 @pytest.mark.parametrize(("op_type", "inputs", "attributes", "opset"), USES,

@@ -20,11 +20,12 @@ from certify.ops.product import Product
 from certify.ops.reciprocal import Reciprocal
 from certify.ops.relu import Relu
 from certify.ops.s_shaped import SShaped
+from certify.ops.softmax import LogOfSum, OfDifferences, Share
 
 OPS = nonlinear_ops()
 CURVES = [op for op in OPS.values() if isinstance(op, Curve)]
 S_SHAPED = [op for op in OPS.values() if isinstance(op, SShaped)]
-CURVED = [op for op in OPS.values() if isinstance(op, Curve | Product)]
+CURVED = [op for op in OPS.values() if isinstance(op, Curve | Product | OfDifferences)]
 every_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
 
 
@@ -222,3 +223,43 @@ def test_both_libraries_agree(op: Nonlinear) -> None:
     points = tuple(x[0] for x in xs)
     equal((op.forward(*points),), (op.forward(*put(TORCH, *points)),))
     equal(op.vjp(weight[0], *points), op.vjp(*put(TORCH, weight[0]), *put(TORCH, *points)))
+
+
+@pytest.mark.parametrize("kind", [Share, LogOfSum])
+@pytest.mark.parametrize("spread", [0.1, 3.0, 60.0])
+def test_many_differences(kind: type[OfDifferences], spread: float) -> None:
+    """Six inputs on random boxes, at corners and inside; not worse than the interval where the box is small."""
+    rng, n, boxes = np.random.default_rng(4), 6, 300
+    op = kind.of((boxes,), n)
+    lower = rng.normal(size=(n, 1, boxes)) * spread
+    upper = lower + rng.exponential(size=lower.shape) * spread * (rng.uniform(size=lower.shape) < 0.8)
+    bounds = tuple((lower[k], upper[k]) for k in range(n))
+    share = rng.uniform(size=(n, 200, boxes))
+    share[:, :100] = np.round(share[:, :100])
+    xs = tuple(np.clip(lower + share * (upper - lower), lower, upper))
+    parameters = np.concatenate([PARAMETERS, rng.uniform(size=20)])
+    below, above, ulp_below, ulp_above = checks.gaps(op, bounds, checks._parameters(op.relax(*bounds), parameters), xs)
+    assert (below >= 0.0).all()
+    assert (above >= 0.0).all()
+    low, high = op.interval(*bounds)
+    value = op.forward(*(x.astype(np.longdouble) for x in xs))
+    assert (low <= value).all()
+    assert (value <= high).all()
+    if spread == 0.1:
+        assert (below.min(axis=(0, 1)) + above.min(axis=(0, 1)) <= 0.2 * (high - low)[0] + 1e-12).all()
+
+
+@pytest.mark.parametrize("kind", [Share, LogOfSum])
+def test_infinite_differences_leave_constants(kind: type[OfDifferences]) -> None:
+    """Nothing is NaN, and what the range of the function itself says remains."""
+    lower, upper = np.array([[-np.inf, -np.inf, 0.0, -1e308]]), np.array([[np.inf, 0.0, np.inf, 1e308]])
+    op, other = kind.of((4,), 2), np.zeros((1, 4))
+    low, high = op.interval((lower, upper), (other, other))
+    assert (low >= 0.0).all()
+    assert (high >= low).all()
+    planes = op.relax((lower, upper), (other, other)).planes((np.full((1, 1, 4), 0.3),) * 2)
+    for array in (*planes.lower_slopes, *planes.upper_slopes):
+        assert np.isfinite(array).all()
+    assert (planes.lower_bias > -np.inf).all()
+    assert not np.isnan(planes.upper_bias).any()
+    assert kind is LogOfSum or np.isfinite(planes.upper_bias).all()

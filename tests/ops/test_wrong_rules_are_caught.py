@@ -14,10 +14,12 @@ from interval_cases import MODERATE, bounds_for
 from certify.arrays import Array, Library
 from certify.ops.arithmetic import Add
 from certify.ops.conv import Conv
+from certify.ops.conv_transpose import ConvTranspose
 from certify.ops.curve import Curve, CurveRelaxation, Stretch, UpperLine
 from certify.ops.dense import Dense
 from certify.ops.exponential import Exp
 from certify.ops.gelu import Gelu
+from certify.ops.jumps import IsZero, Lines, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 from certify.ops.power import Power
 from certify.ops.product import McCormick, Product
@@ -26,6 +28,7 @@ from certify.ops.relu import Relu
 from certify.ops.s_shaped import Tanh
 from certify.ops.scale import ScaleShift
 from certify.ops.select import Take, ZeroPad
+from certify.ops.softmax import LogOfSum, LogPlanes, Share, SharePlanes
 from certify.ops.staircase import Floor, Round, Sign
 from certify.ops.wave import Sin
 
@@ -40,6 +43,16 @@ class DroppedStride(Conv):
         full = np.zeros((*y.shape[:-2], 4, 4))
         full[..., :2, :2] = y
         return CLOSE.adjoint(full)
+
+
+class DroppedPadding(ConvTranspose):
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        return (np.roll(super().adjoint(y)[0], 1, axis=-1),)
+
+
+class SignedKernel(ConvTranspose):
+    def absolute(self) -> ConvTranspose:
+        return replace(self, shift=None)
 
 
 class UnsignedAdjoint(Add):
@@ -85,11 +98,14 @@ class FewTerms(Dense):
         return 2
 
 
+TRANSPOSED = (((1, 3, 2, 2),), (1, 2, 4, 4), WEIGHT, np.ones(2), (2, 2), (0, 0), (0, 0), (1, 1))
 DIFFERENCE = (((3,), (3,)), (3,), (1, -1))
 SQUARE = (((3,),), (3,), np.arange(9.0).reshape(3, 3) - 4.0, np.ones(3))
 
 WRONG_LINEAR: list[tuple[str, Linear, Callable[..., None]]] = [
     ("a convolution's adjoint without its stride", DroppedStride(**vars(STRIDED)), linear_checks.check_adjoint),
+    ("a transposed convolution's adjoint one pixel off", DroppedPadding(*TRANSPOSED), linear_checks.check_adjoint),
+    ("a transposed convolution's kernel with signs", SignedKernel(*TRANSPOSED), linear_checks.check_absolute),
     ("a difference's adjoint without its sign", UnsignedAdjoint(*DIFFERENCE), linear_checks.check_adjoint),
     ("|1, -1| = 1, -1", SignedAbsolute(*DIFFERENCE), linear_checks.check_absolute),
     ("a bias left in |A|", BiasInAbsolute(*SQUARE), linear_checks.check_absolute),
@@ -284,6 +300,68 @@ class LargeGapProduct(Product):
         return LargeGap(*bounds)
 
 
+class LowChords(SharePlanes):
+    """Chords of exp that are 1% too flat."""
+
+    def __init__(self, *bounds: tuple[Array, Array]) -> None:
+        super().__init__(*bounds)
+        self.chord_slope = 0.99 * self.chord_slope
+
+
+class LowChordsShare(Share):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return LowChords(*bounds)
+
+
+class SteepFall(SharePlanes):
+    """The chord of exp(-L) is 1% too steep."""
+
+    def __init__(self, *bounds: tuple[Array, Array]) -> None:
+        super().__init__(*bounds)
+        self.fall = 1.01 * self.fall
+
+
+class SteepFallShare(Share):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return SteepFall(*bounds)
+
+
+class UnturnedTangent(LogPlanes):
+    """The gradient forgets that slopes of a softmax sum up."""
+
+    def _bend_of_log(self, p: Array, x: Array) -> Array:
+        return 1.01 * super()._bend_of_log(p, x)
+
+
+class UnturnedLogOfSum(LogOfSum):
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        return UnturnedTangent(*bounds)
+
+
+class OpenAtZero(Step):
+    """x >= 0 with the interval of x > 0."""
+
+    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        return Step(self.in_shapes, self.out_shape).interval(*bounds)
+
+
+class ZeroIsRare(IsZero):
+    """Called exact on intervals that begin at zero."""
+
+    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
+        return super().inexact(*bounds) & (bounds[0][0] < 0.0)
+
+
+class EvenStairs(Truncate):
+    """The stair at zero taken for one as short as the others."""
+
+    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
+        lower, upper = bounds[0]
+        one, low, high = np.ones_like(lower), np.trunc(lower), np.trunc(upper)
+        below, above = ((one, -0.5 * one), (0.0 * one, low)), ((one, 0.5 * one), (0.0 * one, high))
+        return Lines(below, above, ~self.inexact(*bounds), low, one)
+
+
 def _slopes(planes: Planes, lower: float = 1.0, upper: float = 1.0) -> Planes:
     return replace(
         planes,
@@ -296,6 +374,8 @@ def _biases(planes: Planes, lower: float = 0.0, upper: float = 0.0) -> Planes:
     return replace(planes, lower_bias=planes.lower_bias + lower, upper_bias=planes.upper_bias + upper)
 
 
+SHARE, LOG_OF_SUM = Share.of((1,), 2), LogOfSum.of((1,), 2)
+STEP, ZERO, STAIRS = Step(ONE, (1,), True), IsZero(ONE, (1,)), Truncate(ONE, (1,))
 CUBE = Power(ONE, (1,), 3.0)
 GELU, SINE, EXP, FLOOR, ROUND, SIGN = (kind(ONE, (1,)) for kind in (Gelu, Sin, Exp, Floor, Round, Sign))
 RELU, TANH, INVERSE, PRODUCT = Relu(ONE, (1,)), Tanh(ONE, (1,)), Reciprocal(ONE, (1,)), Product(ONE * 2, (1,))
@@ -331,6 +411,24 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("a chord 1% too flat", INVERSE, spoilt(INVERSE, lambda p: _slopes(p, upper=0.99)), checks.check_touching),
     ("envelope 1e-9 too low", PRODUCT, spoilt(PRODUCT, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
     ("envelope 1% off", PRODUCT, spoilt(PRODUCT, lambda p: _slopes(p, lower=0.99)), checks.check_sound),
+    ("chords under exp", SHARE, LowChordsShare(ONE * 2, (1,)), checks.check_sound),
+    ("a chord under exp(-L)", SHARE, SteepFallShare(ONE * 2, (1,)), checks.check_sound),
+    ("a share 1e-13 too high", SHARE, spoilt(SHARE, lambda p: _biases(p, lower=1e-13)), checks.check_sound),
+    ("a logarithm 1% too steep", LOG_OF_SUM, spoilt(LOG_OF_SUM, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
+    (
+        "a logarithm 1e-13 too low",
+        LOG_OF_SUM,
+        spoilt(LOG_OF_SUM, lambda p: _biases(p, upper=-1e-13)),
+        checks.check_sound,
+    ),
+    ("a gradient 1% too large", LOG_OF_SUM, UnturnedLogOfSum(ONE * 2, (1,)), run_gradient),
+    ("a step open at zero", STEP, OpenAtZero(ONE, (1,), True), checks.check_interval),
+    ("a line beyond a jump", STEP, spoilt(STEP, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
+    ("a jump missed by 1e-9", STEP, spoilt(STEP, lambda p: _biases(p, upper=-1e-9)), checks.check_sound),
+    ("zero at the end forgotten", ZERO, ZeroIsRare(ONE, (1,)), checks.check_exact_where_not_inexact),
+    ("a peak 1% too low", ZERO, spoilt(ZERO, lambda p: _biases(p, upper=-0.01)), checks.check_sound),
+    ("stairs of one length", STAIRS, EvenStairs(ONE, (1,)), checks.check_sound),
+    ("stairs 1e-6 too high", STAIRS, spoilt(STAIRS, lambda p: _biases(p, lower=1e-6)), checks.check_sound),
     ("a hollow that ends too late", GELU, LateInflection(ONE, (1,)), checks.check_sound),
     ("a minimum elsewhere", GELU, EarlyTurn(ONE, (1,)), checks.check_interval),
     ("one concave stretch of two", GELU, OneSide(ONE, (1,)), checks.check_sound),
