@@ -24,7 +24,7 @@ from certify.search.prove import Prover
 from certify.settings import Budget, Settings
 
 if TYPE_CHECKING:
-    from certify.search.relu_split import ReluSplit
+    from certify.search.value_split import ValueSplit
 
 # Multiplications in the convolutions of one evaluation from which torch's kernels repay its import (1.4 s).
 MANY_MULTIPLICATIONS = 1_000_000
@@ -65,7 +65,7 @@ class TwoProcessProver(Prover):
     seed: int | None = None
 
     def _helped(
-        self, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget
+        self, brancher: InputSplit | ValueSplit, accept: Accept, budget: Budget
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
         if self.network.library != NUMPY:
             return super()._helped(brancher, accept, budget)

@@ -16,8 +16,8 @@ from certify.bounds.intermediate import BoundRows, Relaxed
 from certify.bounds.linear_form import LinearForm
 from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
 from certify.search.frontier import Frontier
-from certify.search.relu_split import ReluSplit
 from certify.search.tree import SearchTree, Step
+from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
 # Most searches end sooner than this many seconds, and are spared the fork.
@@ -51,7 +51,7 @@ class Sharer:
     Whoever is done first gets half of what the other one still has.
     """
 
-    def __init__(self, brancher: ReluSplit, budget: Budget, accept: Accept, progress: Progress) -> None:
+    def __init__(self, brancher: ValueSplit, budget: Budget, accept: Accept, progress: Progress) -> None:
         self._brancher, self._budget, self._accept, self._progress = brancher, budget, accept, progress
         self._due = time.monotonic() + SHARE_AFTER
         self._other: SecondProcess | None = None

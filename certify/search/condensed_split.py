@@ -20,27 +20,27 @@ from certify.bounds.optimise import Ascent, Optimised, optimise
 from certify.network.graph import INPUT, Network
 from certify.problem import Goal, Problem
 from certify.search.domain import Domains, narrow
-from certify.search.relu_split import ReluSplit
 from certify.search.signs import as_splits, relaxed_under_signs
+from certify.search.value_split import ValueSplit
 
 
 def sign_search(
     problem: Problem, goal: Goal, root: Relaxed, margins: np.ndarray, tree_bytes: int, *, programs: bool, long: bool
-) -> ReluSplit:
+) -> ValueSplit:
     """The way to branch on signs that fits. long: whether to expect a search that is worth condensing a network for."""
-    brancher = ReluSplit(problem, goal, root, margins, tree_bytes, programs)
+    brancher = ValueSplit(problem, goal, root, margins, tree_bytes, programs)
     plain = brancher.width == 1 and not (brancher.looks or brancher.clips or brancher.fits or programs)
     condensed = condense(root) if plain and long else None
     return brancher if condensed is None else CondensedSplit(problem, goal, condensed, margins, tree_bytes)
 
 
-class CondensedSplit(ReluSplit):
-    """A `ReluSplit` for conjunctions of one row, with nothing to clip or to look ahead at. All boxes are the goal's."""
+class CondensedSplit(ValueSplit):
+    """A `ValueSplit` for conjunctions of one row, nothing to clip or look ahead at; all boxes are the goal's."""
 
     def __init__(
         self, problem: Problem, goal: Goal, condensed: Condensed, margins: np.ndarray, tree_bytes: int
     ) -> None:
-        """As for `ReluSplit`."""
+        """As for `ValueSplit`."""
         super().__init__(problem, goal, condensed.whole, margins, tree_bytes, space=condensed.relaxed)
         self.condensed = condensed
 

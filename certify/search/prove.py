@@ -22,8 +22,8 @@ from certify.search.tree import SearchTree
 from certify.settings import Budget
 
 if TYPE_CHECKING:
-    from certify.search.relu_split import ReluSplit
     from certify.search.root import Root
+    from certify.search.value_split import ValueSplit
 
 # Up to this many varying inputs, halving boxes beats fixing signs.
 FEW_INPUTS = 20
@@ -154,7 +154,7 @@ class Prover:
         return True
 
     def _split(self, root: Root, accept: Accept, began: float) -> None:
-        """Search by splits of rectifiers, where there is time and there are bounds to start from.
+        """Search by splits of hidden values, where there is time and there are bounds to start from.
 
         Two things take turns, each for about as long as everything before it (which began at `began`): splits for the
         goal, and splits for the hidden values, from whose bounds the next search for the goal starts anew. Neither
@@ -162,7 +162,7 @@ class Prover:
         splits for the goal promise no end either.
         """
         from certify.search.condensed_split import sign_search
-        from certify.search.relu_split import TooManyClausesError
+        from certify.search.value_split import TooManyClausesError
 
         work, promising = FIRST_WORK, False
         while not self.budget.expired() and not root.broken:
@@ -184,10 +184,10 @@ class Prover:
             abandoned = self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
             outcome = self._branch(
-                "ReLU splits", brancher, accept, turn, (lambda: False) if last else self._hopeless(turn)
+                "hidden splits", brancher, accept, turn, (lambda: False) if last else self._hopeless(turn)
             )
             if last or outcome.closed or outcome.witness is not None or self.budget.expired():
-                self.proof.trees.append(("ReLU splits", brancher.tree))
+                self.proof.trees.append(("hidden splits", brancher.tree))
                 self.proof.add(outcome)
                 return
             self.progress.abandoned = abandoned
@@ -208,7 +208,7 @@ class Prover:
     def _branch(
         self,
         name: str,
-        brancher: InputSplit | ReluSplit,
+        brancher: InputSplit | ValueSplit,
         accept: Accept,
         budget: Budget,
         hopeless: Callable[[], bool],
@@ -222,7 +222,7 @@ class Prover:
         return bound_rows
 
     def _helped(
-        self, brancher: InputSplit | ReluSplit, accept: Accept, budget: Budget
+        self, brancher: InputSplit | ValueSplit, accept: Accept, budget: Budget
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
         """The `accept` to search with, and who shares the work: nobody here."""
         return nullcontext((accept, None))

@@ -23,8 +23,8 @@ from certify.problem import Problem
 from certify.query.formula import Region
 from certify.search.branch_and_bound import Outcome, Progress, branch_and_bound
 from certify.search.frontier import Frontier
-from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
+from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -37,7 +37,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(native_sharing, name, value)
 
 
-def searched(seed: int, margin: float) -> tuple[Problem, ReluSplit, Outcome, Progress, Sharer]:
+def searched(seed: int, margin: float) -> tuple[Problem, ValueSplit, Outcome, Progress, Sharer]:
     """A search with signs whose frontier is shared as soon as it has four domains."""
     rng = np.random.default_rng(seed)
     network = relu_network(rng, [10, 24, 24, 2])
@@ -46,7 +46,7 @@ def searched(seed: int, margin: float) -> tuple[Problem, ReluSplit, Outcome, Pro
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - margin]))
     root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
     root.crown()
-    brancher, progress = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), Progress()
+    brancher, progress = ValueSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), Progress()
 
     def accept(points: np.ndarray) -> np.ndarray | None:
         unsafe = posed.margins(points, evaluate(network, points), root.goal.atoms)[:, 0] <= 0.0

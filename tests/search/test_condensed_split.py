@@ -20,8 +20,8 @@ from certify.search.branch_and_bound import Progress, branch_and_bound
 from certify.search.condensed_split import CondensedSplit, sign_search
 from certify.search.domain import concatenate, wide
 from certify.search.refine import Worth
-from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
+from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
 KINDS = {
@@ -89,7 +89,7 @@ def test_what_is_safe_is_closed_as_without(kind: str, safe_by: float) -> None:
     """Samples of a convolutional network miss its least margin by far."""
     brancher, _, _ = case(kind, 1, safe_by, radius=0.1)
     outcome = branch_and_bound(brancher, Budget.starting_now(60), lambda points: None, Progress())
-    plain = ReluSplit(brancher.problem, brancher.goal, brancher.root, np.array([-np.inf]), 2**28)
+    plain = ValueSplit(brancher.problem, brancher.goal, brancher.root, np.array([-np.inf]), 2**28)
     expected = branch_and_bound(plain, Budget.starting_now(60), lambda points: None, Progress())
     assert expected.closed
     assert outcome.closed
@@ -153,6 +153,6 @@ def test_it_is_chosen_where_it_fits() -> None:
     brancher, _, _ = case("convolutions", 0, 0.1)
     arguments = (brancher.problem, brancher.goal, brancher.root, np.array([-np.inf]), 2**28)
     plain = sign_search(*arguments, programs=False, long=True)
-    assert type(plain) is ReluSplit
+    assert type(plain) is ValueSplit
     assert plain.looks or plain.clips or plain.fits
-    assert type(sign_search(*arguments, programs=False, long=False)) is ReluSplit
+    assert type(sign_search(*arguments, programs=False, long=False)) is ValueSplit

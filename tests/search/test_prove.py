@@ -18,9 +18,9 @@ from certify.search.branch_and_bound import Progress
 from certify.search.condensed_split import CondensedSplit
 from certify.search.domain import narrow
 from certify.search.prove import Prover
-from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
 from certify.search.tree import Clip, HiddenBounds, InputCut, Leaves, SearchTree, ValueCut
+from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
 SEEDS = range(12)
@@ -178,7 +178,7 @@ def test_a_stranger_can_recompute_the_leaves_of_sign_splits(
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([samples.min() - 0.3]))
     root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
     root.crown()
-    brancher = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
+    brancher = ValueSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
     if condensed:
         monkeypatch.setattr(condense_module, "_worth", lambda network: np.inf)
         small = condense_module.condense(root.relaxed)
@@ -210,7 +210,7 @@ def signs_by_node(tree: SearchTree, network) -> dict[int, dict[str, np.ndarray]]
     return signs
 
 
-def bounds_by_node(brancher: ReluSplit) -> tuple[dict[int, Interval], dict[int, dict[str, Interval]]]:
+def bounds_by_node(brancher: ValueSplit) -> tuple[dict[int, Interval], dict[int, dict[str, Interval]]]:
     """For every node, its box and the bounds of its hidden values: those of its parent, or what was recorded of it."""
     root = brancher.root
     boxes, hidden = {0: root.box}, {0: {v: narrow(root.intervals[v], 1) for v in brancher.values}}

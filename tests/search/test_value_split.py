@@ -21,13 +21,13 @@ from certify.search import prove as prove_module
 from certify.search.branch_and_bound import Progress, branch_and_bound
 from certify.search.domain import narrow, wide
 from certify.search.refine import Worth, mark
-from certify.search.relu_split import ReluSplit
 from certify.search.root import Root
 from certify.search.signs import with_signs
+from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
 
-def brancher_for(seed: int, widths: list[int], margin: float) -> tuple[ReluSplit, Network]:
+def brancher_for(seed: int, widths: list[int], margin: float) -> tuple[ValueSplit, Network]:
     """The brancher of a random row whose least sampled margin is `margin`."""
     rng = np.random.default_rng(seed)
     network = relu_network(rng, widths)
@@ -36,7 +36,7 @@ def brancher_for(seed: int, widths: list[int], margin: float) -> tuple[ReluSplit
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - margin]))
     root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
     root.crown()
-    return ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), network
+    return ValueSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), network
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -152,7 +152,7 @@ def test_cuts_of_a_value_keep_every_point(monkeypatch: pytest.MonkeyPatch) -> No
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([margin.max() + 1.0]))  # every point is unsafe
     root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
     root.crown()
-    brancher = ReluSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
+    brancher = ValueSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28)
     hidden = {v: evaluate(network.cone(v), x) for v in brancher.values}
     domains = brancher.roots()
     for _ in range(7):

@@ -1,9 +1,9 @@
-"""Branching on the signs of rectifiers, bounded by beta-CROWN (Wang et al. 2021). For problems where many inputs vary.
+"""Branching on hidden values, bounded by beta-CROWN (Wang et al. 2021). For problems where many inputs vary.
 
-A subproblem is a list of fixed signs, with bounds of hidden values that hold in it: the root's to begin with, computed
-anew under the signs fixed so far where a large subtree lies below (`refine`), clipped by the row's own form where
-inputs are few. Every conjunction that can make the formula true is a task of its own, with its own slopes and
-multipliers.
+A subproblem is a list of constraints on hidden values (the sign of what feeds a rectifier, the side of a point for what
+feeds another op; Shi et al. 2024), with bounds of hidden values that hold in it: the root's to begin with, computed
+anew under the constraints where a large subtree lies below (`refine`), clipped by the row's own form where inputs are
+few. Every conjunction that can make the formula true is a task of its own, with its own slopes and multipliers.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Detail(NamedTuple):
     score: np.ndarray
 
 
-class ReluSplit:
-    """A `Brancher` that fixes signs. Tasks are the conjunctions left open in one goal."""
+class ValueSplit:
+    """A `Brancher` that constrains hidden values. Tasks are the conjunctions left open in one goal."""
 
     def __init__(
         self,
@@ -407,7 +407,7 @@ class ReluSplit:
         return Rows(coefficients, put(offset))
 
     def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
-        """Fix the sign of the rectifier that costs most; domains without an open one are stuck."""
+        """Split the value that costs most; domains without one are stuck."""
         detail: Detail = bounded.detail
         number, element, score = detail.number, detail.element, detail.score
         open_ = ~bounded.closed
