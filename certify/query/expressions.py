@@ -101,7 +101,8 @@ class Expression:
     def __add__(self, other: Any) -> Expression:
         return Expression(np.add(*self._both(other)))
 
-    __radd__ = __add__
+    def __radd__(self, other: Any) -> Expression:
+        return Expression(np.add(*reversed(self._both(other))))
 
     def __sub__(self, other: Any) -> Expression:
         return Expression(np.subtract(*self._both(other)))
@@ -112,7 +113,8 @@ class Expression:
     def __mul__(self, other: Any) -> Expression:
         return Expression(np.multiply(*self._both(other)))
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: Any) -> Expression:
+        return Expression(np.multiply(*reversed(self._both(other))))
 
     def __matmul__(self, other: Any) -> Expression:
         return self._matrix_product(self.items, _items(other))
