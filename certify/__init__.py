@@ -3,6 +3,8 @@
 import certify
 verdict = certify.check("model.onnx", "spec.vnnlib", timeout=60)
 verdict.status, verdict.bound, verdict.witness
+
+from certify import spec  # properties from numpy-like expressions
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "load_model", "load_query"]
+__all__ = ["bound", "check", "export", "load_model", "load_query"]
 
 _PLACES = {
     "bound": "certify.api",
     "check": "certify.api",
+    "export": "certify.torch_export",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
 }
@@ -22,8 +25,10 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     """Public names are imported when they are first asked for (PEP 562)."""
-    if name not in _PLACES:
-        raise AttributeError(f"module 'certify' has no attribute '{name}'")
     from importlib import import_module
 
+    if name == "spec":
+        return import_module("certify.spec")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'certify' has no attribute '{name}'")
     return getattr(import_module(_PLACES[name]), name)

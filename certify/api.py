@@ -18,6 +18,7 @@ from certify.network.graph import INPUT
 from certify.network.read_onnx import Model, load_model
 from certify.problem import Goal, Problem, files_by_network, pose
 from certify.query.read import read_query as load_query
+from certify.query.syntax import Query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
@@ -29,7 +30,7 @@ METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
 def check(
     model: Files,
-    spec: str | Path,
+    spec: str | Path | Query,
     *,
     timeout: float = 60.0,
     memory: int | None = None,
@@ -40,9 +41,9 @@ def check(
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
     model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
-    that are equal to another. timeout: seconds; memory: bytes the search may use (None: no limit). `started` receives
-    the run before the search begins, so that its progress can be watched. Raises InputError for input that cannot be
-    used.
+    that are equal to another. spec: the VNN-LIB file, or what `load_query` made of one. timeout: seconds; memory: bytes
+    the search may use (None: no limit). `started` receives the run before the search begins, so that its progress can
+    be watched. Raises InputError for input that cannot be used.
     """
     settings = settings or Settings()
     budget = budget or Budget.starting_now(timeout, memory)
@@ -58,10 +59,10 @@ def check(
         return run.verify(prover)
 
 
-def load_problem(model: Files, spec: str | Path, settings: Settings | None = None) -> Problem:
+def load_problem(model: Files, spec: str | Path | Query, settings: Settings | None = None) -> Problem:
     """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
-    query = load_query(spec, strict=strict)
+    query = spec if isinstance(spec, Query) else load_query(spec, strict=strict)
     files = files_by_network(model, query)
     loaded: dict[object, Model] = {}
     models = {}

@@ -29,7 +29,9 @@ DOORS: dict[str, set[str]] = {
     "verify": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict"},
     "backends": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict", "verify"},
     "api": {"network", "query", "problem", "bounds", "verdict", "verify", "backends"},
-    "__init__": {"api", "network"},
+    "spec": {"network", "query", "verdict", "api"},
+    "torch_export": {"network", "witness"},
+    "__init__": {"api", "network", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},
 }

@@ -40,7 +40,7 @@ def robust_spec(
         raise InputError("robustness is about two classes or more, this model has a single score")
     if not 0 <= label < n_classes:
         raise InputError(f"label {label} is not one of {n_classes} classes", "labels count from 0")
-    lower, upper = _box(np.asarray(center, dtype=dtype).astype(np.float64).ravel(), eps, clip, dtype)
+    lower, upper = ball_box(np.asarray(center, dtype=dtype).astype(np.float64).ravel(), eps, clip, dtype)
     size = len(lower)
     shape = tuple(shape if shape is not None else np.shape(center))
     if math.prod(shape) != size:
@@ -64,8 +64,13 @@ def robust_spec(
     return write_query(query, comment=comment)
 
 
-def _box(center: np.ndarray, eps: float, clip: tuple[float, float] | None, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds as float64 numbers that are elements of `dtype`."""
+def ball_box(
+    center: np.ndarray, eps: float, clip: tuple[float, float] | None, dtype: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The outermost elements of `dtype` within `eps` of the center [n] and within `clip`, as float64 [n] each.
+
+    Raises InputError where there are none.
+    """
     if not (eps >= 0 and math.isfinite(eps)):
         raise InputError(f"the radius {eps} is not a finite number of at least 0")
     lower = _smallest_from(*_exact_sum(center, -eps), dtype)
