@@ -17,9 +17,31 @@ from certify.ops.staircase import Corner, Jump, Side, Staircase, Stairs, slope_t
 HANDLED = "lines over the stairs, slopes optimised"
 
 
+# Attacks see a jump as wide as so many standard deviations of an element over the points under attack, and this share
+# of the layer's values more, which is all there is where they agree.
+WIDTH, LEAST_WIDTH = 2.0, 0.03
+
+
+def blurred(x: Array) -> tuple[Array, Array]:
+    """(x in units of the width its jump at zero is seen with, that width) for points x [points, *shape].
+
+    What an element takes on nearby tells how near a jump has to be to matter, whatever the scale of the layer.
+    """
+    xp = namespace(x)
+    size = xp.mean(abs(x), axis=tuple(range(1, x.ndim)), keepdims=True)
+    width = WIDTH * xp.std(x, axis=0, keepdims=True) + LEAST_WIDTH * size
+    width = xp.where(width > 0.0, width, xp.ones_like(width))
+    return x / width, width
+
+
 @dataclass(frozen=True, eq=False)
 class AtZero(Staircase):
     """Jumps at zero only."""
+
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """A surrogate with long tails (as in Zenke and Ganguli 2018), so that far ones are followed if no other is."""
+        share, width = blurred(xs[0])
+        return (grad / (width * (1.0 + share * share)),)
 
     def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Zero."""
@@ -57,6 +79,11 @@ class IsZero(Jump):
         """0 or 1."""
         xp = namespace(xs[0])
         return xp.where(xs[0] == 0.0, xp.ones_like(xs[0]), xp.zeros_like(xs[0]))
+
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """Towards zero: the derivative of a blurred peak."""
+        share, width = blurred(xs[0])
+        return (-2.0 * grad * share / (width * (1.0 + share * share) ** 2),)
 
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """[0, 1] where zero is one of several values."""

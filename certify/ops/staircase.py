@@ -161,6 +161,10 @@ class Staircase(Jump):
         first, last = self.jumps(low, high)
         return [(first, low)], [(last, high)]
 
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """As if it were the identity, which stairs follow (straight through: Bengio et al. 2013)."""
+        return (grad,)
+
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """Increasing, and computed without rounding."""
         return self.forward(bounds[0][0]), self.forward(bounds[0][1])
