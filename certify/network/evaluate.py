@@ -28,17 +28,19 @@ def _run(network: Network, x: Array, keep: bool) -> dict[str, Array]:
     return found
 
 
-def gradient(network: Network, found: dict[str, Array], weight: Array) -> Array:
+def gradient(network: Network, found: dict[str, Array], weight: Array, *, surrogate: bool = False) -> Array:
     """Gradient of weight . output at the input, [points, n_inputs].
 
     found: every value, from `values`; weight: [points, n_outputs]. Reverse mode, one pass over the ops' adjoints.
+    surrogate: for an attack, with what the ops have in place of a derivative that says nothing.
     """
     grads = {network.output: weight}
     for node in reversed(network.nodes):
         grad = grads.pop(node.name, None)
         if grad is None:
             continue
-        parts = node.op.vjp(grad, *(found[name] for name in node.inputs))
+        pull = node.op.descent if surrogate else node.op.vjp
+        parts = pull(grad, *(found[name] for name in node.inputs))
         for name, part in zip(node.inputs, parts, strict=True):
             grads[name] = grads[name] + part if name in grads else part
     if INPUT in grads:

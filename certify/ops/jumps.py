@@ -1,90 +1,65 @@
-"""Functions of one number that jump: sign tests, rounding to integers. Their lines pass through ends of the jumps."""
+"""What jumps: sign tests and rounding to integers. Sign, Floor, Ceil, Round; ThresholdedRelu with one of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certify.arrays import Array, namespace, negative, positive, roundoff
-from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
+import numpy as np
 
-# No line through a jump is steeper; a steeper one would be sound, but its rounding would cost more than it gains.
-STEEPEST = 1e6
-# Outward slack, in units of roundoff, for the few operations that make up a line.
-SLACK = 4.0
+from certify.arrays import Array, namespace
+from certify.ops.arithmetic import add
+from certify.ops.kinds import Relaxation
+from certify.ops.registry import Builder, Example, NodeSpec, Value, register
+from certify.ops.relu import Relu
+from certify.ops.scale import ScaleShift
+from certify.ops.staircase import Corner, Jump, Side, Staircase, Stairs, slope_to
+
+HANDLED = "lines over the stairs, slopes optimised"
 
 
-class Lines(Relaxation):
-    """Lower p a + (1 - p) b and upper q c + (1 - q) d, for four lines (slope, bias) that bound on [lower, upper].
+# Attacks see a jump as wide as so many standard deviations of an element over the points under attack, and this share
+# of the layer's values more, which is all there is where they agree.
+WIDTH, LEAST_WIDTH = 2.0, 0.03
 
-    Where nothing jumps inside the interval, a, b, c and d are one constant.
+
+def blurred(x: Array) -> tuple[Array, Array]:
+    """(x in units of the width its jump at zero is seen with, that width) for points x [points, *shape].
+
+    What an element takes on nearby tells how near a jump has to be to matter, whatever the scale of the layer.
     """
-
-    def __init__(self, below: tuple, above: tuple, exact: Array, value: Array, rounding: Array) -> None:
-        """below, above: two (slope, bias) each; exact, value: where the function is that constant; [batch, *shape]."""
-        xp = namespace(value)
-        zero = xp.zeros_like(value)
-        slack = SLACK * roundoff(value) * rounding
-
-        def settled(lines: tuple, sign: float) -> tuple:
-            return tuple(
-                tuple(map(with_spec_axis, (xp.where(exact, zero, s), xp.where(exact, value, b + sign * slack))))
-                for s, b in lines
-            )
-
-        self._below, self._above = settled(below, -1.0), settled(above, 1.0)
-        self._exact = exact
-
-    def start(self) -> tuple[Array, ...]:
-        """Halfway."""
-        half = 0.5 * namespace(self._below[0][1]).ones_like(self._below[0][1])
-        return half, half
-
-    def planes(self, parameters: tuple[Array, ...]) -> Planes:
-        """The mixtures."""
-        (s, b), (t, c) = (
-            tuple(p * first + (1.0 - p) * second for first, second in zip(*lines, strict=True))
-            for p, lines in zip(parameters, (self._below, self._above), strict=True)
-        )
-        return Planes((s,), b, (t,), c)
-
-    def gradient(self, parameters: tuple[Array, ...], weight: Array, xs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The difference of the two lines at x."""
-        found = []
-        for lines, part in ((self._below, positive(weight)), (self._above, negative(weight))):
-            (s, b), (t, c) = lines
-            found.append(part * ((s - t) * xs[0] + (b - c)))
-        return tuple(found)
-
-    def gap(self) -> Array:
-        """Distance at zero, or between the biases of horizontal lines: 0 where nothing jumps."""
-        distance = self._distance(self.planes(self.start()))[:, 0]
-        return namespace(distance).where(self._exact, 0.0 * distance, distance)
-
-    def _distance(self, planes: Planes) -> Array:
-        assert planes.lower_bias is not None
-        assert planes.upper_bias is not None
-        return planes.upper_bias - planes.lower_bias
+    xp = namespace(x)
+    size = xp.mean(abs(x), axis=tuple(range(1, x.ndim)), keepdims=True)
+    width = WIDTH * xp.std(x, axis=0, keepdims=True) + LEAST_WIDTH * size
+    width = xp.where(width > 0.0, width, xp.ones_like(width))
+    return x / width, width
 
 
 @dataclass(frozen=True, eq=False)
-class Jump(Elementwise):
-    """A function that is constant between its jumps."""
+class AtZero(Staircase):
+    """Jumps at zero only."""
 
-    def derivative(self, x: Array) -> Array:
-        """Zero wherever it exists."""
-        return namespace(x).zeros_like(x)
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """A surrogate with long tails (as in Zenke and Ganguli 2018), so that far ones are followed if no other is."""
+        share, width = blurred(xs[0])
+        return (grad / (width * (1.0 + share * share)),)
 
-
-def _steep(width: Array) -> Array:
-    """1 / width, but no more than STEEPEST; 0 for empty widths."""
-    xp = namespace(width)
-    enough = width > 1.0 / STEEPEST
-    steep = 1.0 / xp.where(enough, width, xp.ones_like(width))
-    return xp.where(enough, steep, xp.where(width > 0.0, xp.full_like(width, STEEPEST), xp.zeros_like(width)))
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Zero."""
+        xp = namespace(low)
+        return xp.zeros_like(low), xp.zeros_like(high)
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Jump):
+class Sign(AtZero):
+    """-1, 0 or 1."""
+
+    def forward(self, *xs: Array) -> Array:
+        """sign(x)."""
+        return namespace(xs[0]).sign(xs[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Step(AtZero):
     """1 where x > 0, or where x >= 0 if `closed`; else 0."""
 
     closed: bool = False
@@ -94,32 +69,6 @@ class Step(Jump):
         xp = namespace(xs[0])
         true = xs[0] >= 0.0 if self.closed else xs[0] > 0.0
         return xp.where(true, xp.ones_like(xs[0]), xp.zeros_like(xs[0]))
-
-    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Increasing."""
-        return self.forward(bounds[0][0]), self.forward(bounds[0][1])
-
-    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
-        """Where both values occur."""
-        lower, upper = bounds[0]
-        return self.forward(lower) < self.forward(upper)
-
-    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
-        """Below: 0, or a line through the lower end of the jump; above: 1, or one through its upper end."""
-        lower, upper = bounds[0]
-        xp = namespace(lower)
-        zero, one = xp.zeros_like(lower), xp.ones_like(lower)
-        # Rounding may make 1 / width too large by one unit, so a little less is taken.
-        shrink = 1.0 - 4.0 * roundoff(lower)
-        below = (shrink * _steep(positive(upper)), zero), (zero, zero)
-        above = (shrink * _steep(positive(-lower)), one), (zero, one)
-        return Lines(below, above, ~self.inexact(*bounds), self.forward(lower), zero)
-
-    def split_point(self, lower: Array, upper: Array) -> Array:
-        """Zero, or the middle where zero is an end."""
-        xp = namespace(lower)
-        inside = (lower < 0.0) & (upper > 0.0)
-        return xp.where(inside, xp.zeros_like(lower), lower / 2.0 + upper / 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +80,11 @@ class IsZero(Jump):
         xp = namespace(xs[0])
         return xp.where(xs[0] == 0.0, xp.ones_like(xs[0]), xp.zeros_like(xs[0]))
 
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """Towards zero: the derivative of a blurred peak."""
+        share, width = blurred(xs[0])
+        return (-2.0 * grad * share / (width * (1.0 + share * share) ** 2),)
+
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """[0, 1] where zero is one of several values."""
         lower, upper = bounds[0]
@@ -139,19 +93,21 @@ class IsZero(Jump):
         one, zero = xp.ones_like(lower), xp.zeros_like(lower)
         return xp.where(inside & (lower == upper), one, zero), xp.where(inside, one, zero)
 
-    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
-        """Where both values occur."""
-        low, high = self.interval(*bounds)
-        return low < high
-
     def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
-        """Below 0; above, lines through the peak down to 0 at one end of the interval."""
+        """Below the constant; above, lines over the peak and both ends, from the one to the other of these."""
         lower, upper = bounds[0]
         xp = namespace(lower)
-        zero, one = xp.zeros_like(lower), xp.ones_like(lower)
-        shrink = 1.0 - 4.0 * roundoff(lower)
-        above = (shrink * _steep(positive(-lower)), one), (-shrink * _steep(positive(upper)), one)
-        return Lines(((zero, zero), (zero, zero)), above, ~self.inexact(*bounds), self.interval(*bounds)[0], zero)
+        low, high = self.interval(*bounds)
+        zero = xp.zeros_like(lower)
+        with np.errstate(all="ignore"):
+            width = upper - lower
+            slopes = (
+                xp.where((low < high) & (distance > 0.0), slope_to(sign * high, distance, width), zero)
+                for sign, distance in ((-1.0, upper), (1.0, -lower))
+            )
+            reach = xp.maximum(abs(lower), abs(upper))
+            above = Side([(zero, high), (lower, low), (upper, low)], tuple(slopes), reach, 1.0)
+        return Stairs(Side([(zero, low)], (zero, zero), reach, -1.0), above, bounds[0])
 
     def split_point(self, lower: Array, upper: Array) -> Array:
         """Zero, or the middle where zero is an end."""
@@ -161,82 +117,97 @@ class IsZero(Jump):
 
 
 @dataclass(frozen=True, eq=False)
-class Truncate(Jump):
-    """Rounding to an integer: towards zero, or to the nearest, halves to even, if `nearest`."""
-
-    nearest: bool = False
+class Floor(Staircase):
+    """The largest integer <= x."""
 
     def forward(self, *xs: Array) -> Array:
-        """An integer."""
-        return namespace(xs[0]).round(xs[0]) if self.nearest else namespace(xs[0]).trunc(xs[0])
+        """floor(x)."""
+        return namespace(xs[0]).floor(xs[0])
 
-    def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Increasing."""
-        return self.forward(bounds[0][0]), self.forward(bounds[0][1])
-
-    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
-        """Where several values occur."""
-        lower, upper = bounds[0]
-        return self.forward(lower) < self.forward(upper)
-
-    def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
-        """Below and above: the extreme values, or lines of slope 1 through the corners of the stairs."""
-        lower, upper = bounds[0]
-        xp = namespace(lower)
-        low, high = self.interval(*bounds)
-        one, zero = xp.ones_like(lower), xp.zeros_like(lower)
-        below: tuple
-        above: tuple
-        if self.nearest:
-            below, above = ((one, -0.5 * one), (zero, low)), ((one, 0.5 * one), (zero, high))
-        else:
-            below = _lines_below_truncation(lower, upper)
-            (s, b), (t, c) = _lines_below_truncation(-upper, -lower)
-            above = (s, -b), (t, -c)
-        # On unbounded intervals only the distance of at most one between a number and its integer is left.
-        finite = xp.isfinite(lower) & xp.isfinite(upper)
-        below, above = (
-            tuple(tuple(xp.where(finite, a, b) for a, b in zip(line, (one, sign * one), strict=True)) for line in lines)
-            for lines, sign in ((below, -1.0), (above, 1.0))
-        )
-        ends = xp.where(finite, lower, zero), xp.where(finite, upper, zero)
-        rounding = one + xp.maximum(abs(ends[0]), abs(ends[1]))
-        exact, value = finite & ~self.inexact(*bounds), xp.where(finite, low, zero)
-        return Stairs(below, above, exact, value, rounding, ends)
-
-    def split_point(self, lower: Array, upper: Array) -> Array:
-        """The middle."""
-        return lower / 2.0 + upper / 2.0
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Each integer is where it is reached."""
+        return low + 1.0, high
 
 
-def _lines_below_truncation(lower: Array, upper: Array) -> tuple:
-    """Two lines through one lower corner of the stairs, of slope 1 and of the smallest sound one: every mixture is too.
+@dataclass(frozen=True, eq=False)
+class Round(Staircase):
+    """The nearest integer, the even one of two."""
 
-    The corner ends the first stair; across zero, where a stair is twice as long, it is the one that ends there.
-    """
-    xp = namespace(lower)
-    one, zero = xp.ones_like(lower), xp.zeros_like(lower)
-    finite = xp.isfinite(lower) & xp.isfinite(upper)
-    lower, upper = xp.where(finite, lower, -one), xp.where(finite, upper, one)
-    low = xp.trunc(lower)
-    across = (lower < 0.0) & (upper > 0.0)
-    end = xp.minimum(upper, one)
-    flattest = xp.where(across, -low / xp.where(across, end - low, one), zero)
-    x = xp.where(across, end, xp.where(lower >= 0.0, low + 1.0, low))
-    y = xp.where(across, zero, low)
-    return (one, y - x), (flattest, y - flattest * x)
+    def forward(self, *xs: Array) -> Array:
+        """round(x)."""
+        return namespace(xs[0]).round(xs[0])
+
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Halfway between integers."""
+        return low + 0.5, high - 0.5
 
 
-class Stairs(Lines):
-    """Lines whose distance is told at the middle of the interval."""
+@dataclass(frozen=True, eq=False)
+class Truncate(Staircase):
+    """The integer next to x on the side of zero. The stair at zero is twice as long as the others."""
 
-    def __init__(
-        self, below: tuple, above: tuple, exact: Array, value: Array, rounding: Array, ends: tuple[Array, Array]
-    ) -> None:
-        """As of `Lines`, and the ends of the interval."""
-        super().__init__(below, above, exact, value, rounding)
-        self._middle = with_spec_axis(ends[0] / 2.0 + ends[1] / 2.0)
+    def forward(self, *xs: Array) -> Array:
+        """trunc(x)."""
+        return namespace(xs[0]).trunc(xs[0])
 
-    def _distance(self, planes: Planes) -> Array:
-        difference = planes.upper_slopes[0] - planes.lower_slopes[0]
-        return difference * self._middle + super()._distance(planes)
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """A negative integer is left behind where it is, a positive one is reached there."""
+        xp = namespace(low)
+        return xp.where(low >= 0.0, low + 1.0, low), xp.where(high > 0.0, high, high - 1.0)
+
+    def corners(self, low: Array, high: Array) -> tuple[list[Corner], list[Corner]]:
+        """Where the stair at zero lies between others, its ends as well."""
+        xp = namespace(low)
+        one, across = xp.ones_like(low), (low < 0.0) & (high > 0.0)
+        (below,), (above,) = super().corners(low, high)
+
+        def end(x: Array, other: Corner) -> Corner:
+            return xp.where(across, x, other[0]), xp.where(across, 0.0 * one, other[1])
+
+        return [below, end(one, below)], [above, end(-one, above)]
+
+
+@register("Sign", handled=HANDLED, examples=lambda: [Example([(2, 3)])], since=9)
+def sign_node(node: NodeSpec, build: Builder) -> Value:
+    """Sign."""
+    x = node.variable()
+    return build.emit(Sign((x.shape,), x.shape), x)
+
+
+def _floor(build: Builder, x: Value) -> Value:
+    return build.emit(Floor((x.shape,), x.shape), x)
+
+
+@register("Floor", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
+def floor_node(node: NodeSpec, build: Builder) -> Value:
+    """Floor."""
+    return _floor(build, node.variable())
+
+
+@register("Ceil", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
+def ceil_node(node: NodeSpec, build: Builder) -> Value:
+    """-floor(-x)."""
+    x = node.variable()
+    mirrored = _floor(build, build.emit(ScaleShift.scalar(x.shape, -1.0), x))
+    return build.emit(ScaleShift.scalar(x.shape, -1.0), mirrored)
+
+
+@register("Round", handled=HANDLED, examples=lambda: [Example([(2, 3)])], since=11)
+def round_node(node: NodeSpec, build: Builder) -> Value:
+    """Round, halves to even."""
+    x = node.variable()
+    return build.emit(Round((x.shape,), x.shape), x)
+
+
+@register("ThresholdedRelu", handled="Relu and a jump, slopes optimised",
+          examples=lambda: [Example([(2, 3)]), Example([(5,)], {"alpha": -0.5})])  # fmt: skip
+def thresholded_relu(node: NodeSpec, build: Builder) -> Value:
+    """x above alpha, else 0: relu(x - alpha) + alpha * (x > alpha)."""
+    x = node.variable()
+    alpha = float(node.attributes.get("alpha", 1.0))
+    moved = build.emit(ScaleShift.scalar(x.shape, 1.0, -alpha), x) if alpha != 0.0 else x
+    bent = build.emit(Relu((x.shape,), x.shape), moved)
+    if alpha == 0.0:
+        return bent
+    jump = build.emit(ScaleShift.scalar(x.shape, alpha), build.emit(Step((x.shape,), x.shape), moved))
+    return add(build, bent, jump)

@@ -34,6 +34,10 @@ class Op:
         """Gradient with respect to each input at xs, given the gradient at the output."""
         raise NotImplementedError
 
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """What an attack follows in place of `vjp`: something else where that says nothing, as at jumps."""
+        return self.vjp(grad, *xs)
+
     def on(self, library: Library) -> Any:
         """The same op with its parameters in another array library or element type."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from certify.ops.arithmetic import scale
 from certify.ops.extremes import maximum, minimum
-from certify.ops.jumps import Truncate
+from certify.ops.jumps import Round
 from certify.ops.logic import apply
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 
@@ -43,9 +43,9 @@ def quantize_linear(node: NodeSpec, build: Builder) -> Value:
     y = scale(build, x, 1.0 / factor, zero)
     y = minimum(build, maximum(build, y, np.asarray(float(limits.min))), np.asarray(float(limits.max)))
     if (zero % 2.0 == 0.0).all():
-        return apply(build, Truncate, y, True)
+        return apply(build, Round, y)
     # Halves go to the even integer before the zero point is added.
-    return scale(build, apply(build, Truncate, scale(build, y, None, -zero), True), None, zero)
+    return scale(build, apply(build, Round, scale(build, y, None, -zero)), None, zero)
 
 
 @register(

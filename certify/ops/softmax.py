@@ -22,6 +22,8 @@ LARGEST = 100.0
 FAR = 1e4
 # Intervals that reach beyond this get constants, so that no product with a width overflows, in float32 either.
 HUGE = 1e30
+# What attacks add to a share before they follow it by its logarithm: nothing where it counts, all where it saturates.
+FAINT = 1e-6
 
 
 def _stack(arrays: Any) -> Array:
@@ -239,6 +241,11 @@ class Share(OfDifferences):
         """-y exp(d_k) / s."""
         value, parts, _ = _shares(_stack(xs))
         return tuple(-grad * value * parts[k] for k in range(len(xs)))
+
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """y times the slope of log y, which does not vanish with y."""
+        value, parts, _ = _shares(_stack(xs))
+        return tuple(-grad * (value + FAINT) * parts[k] for k in range(len(xs)))
 
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """At the two corners."""

@@ -1,91 +1,114 @@
-"""Functions that are constant but for jumps upward: Sign, Floor, Ceil, Round; ThresholdedRelu with one of them.
+"""Lines over functions that are constant between jumps.
 
-With J the last jump inside [l, u], an upper line through the corner (J, f(u)) is sound for every slope from zero to
-that of the steps: all other corners lie on the line of that slope through J, or below it. Where J is the only jump the
-slope may grow until the line passes through (l, f(l)). Lower lines go through the corner below the first jump.
+A line of a given slope is lowered (or raised) until it touches a corner of the function, so that it is sound whatever
+the slope, as long as the corners looked at include all that a line of that slope can touch first. Of stairs that rise
+by 1 at places 1 apart these are, for slopes in [0, 1], the corner at the first jump and the end of the interval; of a
+single jump they are so for every slope, and slopes up to that of the line through both corners are worth having.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from certify.arrays import Array, namespace, negative, positive, roundoff
-from certify.ops.arithmetic import add
 from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
-from certify.ops.registry import Builder, Example, NodeSpec, Value, register
-from certify.ops.relu import Relu
-from certify.ops.scale import ScaleShift
 
 # Outward slack in units of roundoff of the terms of a line.
 SLACK = 8.0
 # A single jump closer to an end than this share of the width allows no steeper line than one at that distance.
-CLOSE, SMALLEST = 1e-3, 1e-100
-HANDLED = "lines over the stairs, slopes optimised"
+CLOSE, SMALLEST = 1e-3, 1e-30
+
+Corner = tuple[Array, Array]
 
 
-class Corner:
-    """Lines through the corner (jump, value) of slopes from zero to `steepest`, pushed outward (by sign)."""
+class Side:
+    """Lines below (sign -1) or above (sign 1) all of the corners, each touching one of them."""
 
-    def __init__(self, jump: Array, value: Array, steepest: Array, reach: Array, sign: float) -> None:
-        """All [batch, *shape]."""
-        xp = namespace(jump)
-        fine = xp.isfinite(jump) & xp.isfinite(value) & xp.isfinite(reach) & (steepest > 0.0)
-        zero = xp.zeros_like(jump)
-        self.value = with_spec_axis(value)
-        self.jump, self.steepest = (with_spec_axis(xp.where(fine, a, zero)) for a in (jump, steepest))
-        share = sign * SLACK * roundoff(jump)
-        self.push = with_spec_axis(share * xp.where(fine, abs(value), zero))
-        self.push_per_slope = with_spec_axis(share * xp.where(fine, abs(jump) + reach, zero))
+    def __init__(self, corners: list[Corner], slopes: tuple[Array, Array], reach: Array, sign: float) -> None:
+        """corners: (x, f at or beside x) each; slopes: from, to; reach: the largest |x|; all [batch, *shape].
+
+        Constant, at the value of the lowest (highest) corner, where the slopes are equal or something is not finite.
+        """
+        xp = namespace(reach)
+        flat, steep = slopes
+        fine = xp.isfinite(reach) & xp.isfinite(steep) & xp.isfinite(flat) & (flat < steep)
+        for x, y in corners:
+            fine = fine & xp.isfinite(x) & xp.isfinite(y)
+        zero = xp.zeros_like(reach)
+        self._sign = sign
+        self._corners = [(with_spec_axis(xp.where(fine, x, zero)), with_spec_axis(y)) for x, y in corners]
+        self._flat, rise = (xp.where(fine, slope, zero) for slope in (flat, steep - flat))
+        self._flat, self._rise = with_spec_axis(self._flat), with_spec_axis(rise)
+        size = xp.where(fine, abs(corners[0][1]) + abs(corners[-1][1]), zero)
+        share = sign * SLACK * roundoff(reach)
+        self._push = with_spec_axis(share * size)
+        self._push_per_slope = with_spec_axis(share * xp.where(fine, reach, zero))
+
+    def _touch(self, slope: Array) -> tuple[Array, Array]:
+        """(bias, x) of the line of this slope and the corner it touches."""
+        xp = namespace(slope)
+        x, y = self._corners[0]
+        bias = y - slope * x
+        for other, value in self._corners[1:]:
+            found = value - slope * other
+            nearer = self._sign * found > self._sign * bias
+            bias, x = xp.where(nearer, found, bias), xp.where(nearer, other, x)
+        return bias, x
 
     def line(self, parameter: Array) -> tuple[Array, Array]:
         """(slope, bias)."""
-        slope = parameter * self.steepest
-        return slope, self.value - slope * self.jump + self.push + slope * self.push_per_slope
+        slope = self._flat + parameter * self._rise
+        return slope, self._touch(slope)[0] + self._push + abs(slope) * self._push_per_slope
 
-    def gradient(self, x: Array) -> Array:
-        """d line(x) / d parameter."""
-        return self.steepest * (x - self.jump)
+    def gradient(self, parameter: Array, x: Array) -> Array:
+        """d line(x) / d parameter: the lines turn around the corners they touch."""
+        return self._rise * (x - self._touch(self._flat + parameter * self._rise)[1])
+
+    def start(self, middle: Array) -> Array:
+        """Of the extreme slopes and those of lines through two corners, the one that leaves least on average."""
+        xp = namespace(middle)
+        best = xp.zeros_like(middle)
+        with np.errstate(all="ignore"):
+            candidates = [xp.ones_like(middle)]
+            if len(self._corners) > 2:
+                candidates += [self._through(*pair) for pair in pairwise(self._corners)]
+            for parameter in candidates:
+                nearer = self._sign * (self._at(parameter, middle) - self._at(best, middle)) < 0.0
+                best = xp.where(nearer, parameter, best)
+        return best
+
+    def _at(self, parameter: Array, x: Array) -> Array:
+        slope, bias = self.line(parameter)
+        return slope * x + bias
+
+    def _through(self, first: Corner, second: Corner) -> Array:
+        """The parameter of the line through two corners, or the nearest one; 0 where they are at one place."""
+        xp = namespace(self._rise)
+        (x, y), (other, value) = first, second
+        usable = (x != other) & (self._rise > 0.0) & xp.isfinite(y) & xp.isfinite(value)
+        one, zero = xp.ones_like(x), xp.zeros_like(x)
+        slope = xp.where(usable, value - y, zero) / xp.where(usable, other - x, one)
+        return xp.clip((slope - self._flat) / xp.where(usable, self._rise, one), 0.0, 1.0)
 
 
 class Stairs(Relaxation):
-    """A line through the lower corner of the first jump and one through the upper corner of the last."""
+    """A line that touches from below and one that does from above."""
 
-    def __init__(self, f: Staircase, lower: Array, upper: Array) -> None:
-        """lower, upper: [batch, *shape]."""
-        xp = namespace(lower)
-        low, high = f.forward(lower), f.forward(upper)
+    def __init__(self, below: Side, above: Side, bounds: tuple[Array, Array]) -> None:
+        """bounds: lower, upper, [batch, *shape] each."""
+        lower, upper = bounds
         with np.errstate(all="ignore"):
-            first, last = f.jumps(low, high)
-            self._choose_lines(lower, upper, (low, high), (first, last))
-            middle = (lower + upper) / 2.0
+            middle = lower / 2.0 + upper / 2.0
+        self.below, self.above = below, above
+        xp = namespace(lower)
         self._middle = with_spec_axis(xp.where(xp.isfinite(middle), middle, xp.zeros_like(middle)))
 
-    def _choose_lines(
-        self, lower: Array, upper: Array, values: tuple[Array, Array], jumps: tuple[Array, Array]
-    ) -> None:
-        """How steep the lines may be."""
-        xp = namespace(lower)
-        (low, high), (first, last) = values, jumps
-        height, width = high - low, upper - lower
-        close = xp.maximum(CLOSE * width, xp.full_like(width, SMALLEST))
-        single, flat = first == last, xp.zeros_like(lower)
-
-        def steepest(distance: Array) -> Array:
-            slope = xp.where(single, height / xp.maximum(distance, close), xp.ones_like(height))
-            return xp.where(high > low, slope, flat)
-
-        reach = xp.maximum(abs(lower), abs(upper))
-        self.below = Corner(first, low, steepest(upper - first), reach, -1.0)
-        self.above = Corner(last, high, steepest(last - lower), reach, 1.0)
-
     def start(self) -> tuple[Array, ...]:
-        """The slope that leaves less between line and stairs on average, one of the extremes."""
-        xp = namespace(self._middle)
-        one, none = xp.ones_like(self._middle), xp.zeros_like(self._middle)
-        below = xp.where(self._middle > self.below.jump, one, none)
-        return below, xp.where(self._middle < self.above.jump, one, none)
+        """For each side, the line that leaves least on average."""
+        return self.below.start(self._middle), self.above.start(self._middle)
 
     def planes(self, parameters: tuple[Array, ...]) -> Planes:
         """The two lines."""
@@ -94,8 +117,9 @@ class Stairs(Relaxation):
         return Planes((slope_below,), bias_below, (slope_above,), bias_above)
 
     def gradient(self, parameters: tuple[Array, ...], weight: Array, xs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The lines turn around their corners."""
-        return positive(weight) * self.below.gradient(xs[0]), negative(weight) * self.above.gradient(xs[0])
+        """Of each line, where the weight picks it."""
+        below, above = self.below.gradient(parameters[0], xs[0]), self.above.gradient(parameters[1], xs[0])
+        return positive(weight) * below, negative(weight) * above
 
     def gap(self) -> Array:
         """Distance of the lines at the middle of the interval."""
@@ -104,133 +128,71 @@ class Stairs(Relaxation):
         return (difference + planes.upper_bias - planes.lower_bias)[:, 0]
 
 
+def slope_to(height: Array, distance: Array, width: Array) -> Array:
+    """The slope of a line that rises by `height` over `distance`, kept finite where that is next to nothing."""
+    xp = namespace(width)
+    return height / xp.maximum(distance, xp.maximum(CLOSE * width, xp.full_like(width, SMALLEST)))
+
+
 @dataclass(frozen=True, eq=False)
-class Staircase(Elementwise):
-    """A function that jumps upward at one place, or by 1 at places 1 apart, and is constant between."""
+class Jump(Elementwise):
+    """A function that is constant between its jumps."""
+
+    def derivative(self, x: Array) -> Array:
+        """Zero wherever it exists."""
+        return namespace(x).zeros_like(x)
+
+    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
+        """Where several values occur."""
+        low, high = self.interval(*bounds)
+        return low < high
+
+
+@dataclass(frozen=True, eq=False)
+class Staircase(Jump):
+    """One that jumps upward at one place, or by 1 at places 1 apart."""
 
     def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Where f rises from the value `low`, and where it reaches `high` > low; anything where low = high."""
         raise NotImplementedError
 
-    def derivative(self, x: Array) -> Array:
-        """Zero."""
-        return 0.0 * x
+    def corners(self, low: Array, high: Array) -> tuple[list[Corner], list[Corner]]:
+        """Below and above: what lines of slopes in [0, 1] can touch, the ends of the interval aside."""
+        first, last = self.jumps(low, high)
+        return [(first, low)], [(last, high)]
+
+    def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
+        """As if it were the identity, which stairs follow (straight through: Bengio et al. 2013)."""
+        return (grad,)
 
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Monotone, and computed without rounding."""
+        """Increasing, and computed without rounding."""
         return self.forward(bounds[0][0]), self.forward(bounds[0][1])
 
     def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
-        """Lines over the stairs."""
-        return Stairs(self, *bounds[0])
-
-    def inexact(self, *bounds: tuple[Array, Array]) -> Array:
-        """Where a jump lies inside."""
+        """Lines that touch the stairs, of slopes from 0 to 1; to that of the line through both corners of one jump."""
+        lower, upper = bounds[0]
+        xp = namespace(lower)
         low, high = self.interval(*bounds)
-        return low < high
+        with np.errstate(all="ignore"):
+            first, last = self.jumps(low, high)
+            below, above = self.corners(low, high)
+            flat, width = xp.zeros_like(lower), upper - lower
+
+            def steepest(distance: Array) -> Array:
+                slope = xp.where(first == last, slope_to(high - low, distance, width), xp.ones_like(lower))
+                return xp.where(low < high, slope, flat)
+
+            reach = xp.maximum(abs(lower), abs(upper))
+            return Stairs(
+                Side([*below, (upper, high)], (flat, steepest(upper - first)), reach, -1.0),
+                Side([*above, (lower, low)], (flat, steepest(last - lower)), reach, 1.0),
+                bounds[0],
+            )
 
     def split_point(self, lower: Array, upper: Array) -> Array:
         """The middle one of the jumps (or its neighbour) if it is inside, else the middle."""
         first, last = self.jumps(self.forward(lower), self.forward(upper))
         jump = first + namespace(lower).floor((last - first) / 2.0)
         inside = (lower < jump) & (jump < upper)
-        return namespace(lower).where(inside, jump, (lower + upper) / 2.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Sign(Staircase):
-    """-1, 0 or 1."""
-
-    def forward(self, *xs: Array) -> Array:
-        """sign(x)."""
-        return namespace(xs[0]).sign(xs[0])
-
-    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Zero."""
-        return 0.0 * low, 0.0 * high
-
-
-@dataclass(frozen=True, eq=False)
-class Step(Staircase):
-    """1 for x > 0, else 0."""
-
-    def forward(self, *xs: Array) -> Array:
-        """x > 0."""
-        x = xs[0]
-        return namespace(x).where(x > 0.0, namespace(x).ones_like(x), namespace(x).zeros_like(x))
-
-    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Zero."""
-        return 0.0 * low, 0.0 * high
-
-
-@dataclass(frozen=True, eq=False)
-class Floor(Staircase):
-    """The largest integer <= x."""
-
-    def forward(self, *xs: Array) -> Array:
-        """floor(x)."""
-        return namespace(xs[0]).floor(xs[0])
-
-    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Each integer is where it is reached."""
-        return low + 1.0, high
-
-
-@dataclass(frozen=True, eq=False)
-class Round(Staircase):
-    """The nearest integer, the even one of two."""
-
-    def forward(self, *xs: Array) -> Array:
-        """round(x)."""
-        return namespace(xs[0]).round(xs[0])
-
-    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Halfway between integers."""
-        return low + 0.5, high - 0.5
-
-
-@register("Sign", handled=HANDLED, examples=lambda: [Example([(2, 3)])], since=9)
-def sign_node(node: NodeSpec, build: Builder) -> Value:
-    """Sign."""
-    x = node.variable()
-    return build.emit(Sign((x.shape,), x.shape), x)
-
-
-def _floor(build: Builder, x: Value) -> Value:
-    return build.emit(Floor((x.shape,), x.shape), x)
-
-
-@register("Floor", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
-def floor_node(node: NodeSpec, build: Builder) -> Value:
-    """Floor."""
-    return _floor(build, node.variable())
-
-
-@register("Ceil", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
-def ceil_node(node: NodeSpec, build: Builder) -> Value:
-    """-floor(-x)."""
-    x = node.variable()
-    mirrored = _floor(build, build.emit(ScaleShift.scalar(x.shape, -1.0), x))
-    return build.emit(ScaleShift.scalar(x.shape, -1.0), mirrored)
-
-
-@register("Round", handled=HANDLED, examples=lambda: [Example([(2, 3)])], since=11)
-def round_node(node: NodeSpec, build: Builder) -> Value:
-    """Round, halves to even."""
-    x = node.variable()
-    return build.emit(Round((x.shape,), x.shape), x)
-
-
-@register("ThresholdedRelu", handled="Relu and a jump, slopes optimised",
-          examples=lambda: [Example([(2, 3)]), Example([(5,)], {"alpha": -0.5})])  # fmt: skip
-def thresholded_relu(node: NodeSpec, build: Builder) -> Value:
-    """x above alpha, else 0: relu(x - alpha) + alpha * (x > alpha)."""
-    x = node.variable()
-    alpha = float(node.attributes.get("alpha", 1.0))
-    moved = build.emit(ScaleShift.scalar(x.shape, 1.0, -alpha), x) if alpha != 0.0 else x
-    bent = build.emit(Relu((x.shape,), x.shape), moved)
-    if alpha == 0.0:
-        return bent
-    jump = build.emit(ScaleShift.scalar(x.shape, alpha), build.emit(Step((x.shape,), x.shape), moved))
-    return add(build, bent, jump)
+        return namespace(lower).where(inside, jump, lower / 2.0 + upper / 2.0)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from certify.search.root import Root
     from certify.search.value_split import ValueSplit
 
+# Attacks do not wait longer than this share of the time for cheap bounds, which are then done after them.
+SCREEN_SHARE = 0.02
 # Up to this many varying inputs, halving boxes beats fixing signs.
 FEW_INPUTS = 20
 # Memory that the record of each search tree may take, also as a share of the limit given.
@@ -94,9 +96,10 @@ class Prover:
 
     def screen(self) -> list[OpenGoal]:
         """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
+        soon = self.budget.share(SCREEN_SHARE)
         for root in self.roots:
-            if not self.budget.expired():
-                self._take_stage(root, "CROWN", root.crown)
+            if not soon.expired():
+                self._take_stage(root, "CROWN", partial(root.crown, soon))
         open_roots = [OpenGoal(r.goal, r.margins > 0.0) for r in self.roots if not r.bound > 0.0]
         return [OpenGoal(goal, np.zeros(len(goal.atoms), dtype=bool)) for goal in self.few] + open_roots
 
@@ -116,7 +119,8 @@ class Prover:
 
     def _tighten(self, root: Root, accept: Accept) -> bool:
         """Optimised bounds at the root; True if that decided the goal."""
-        stages: list[tuple[str, Callable[[], None]]] = [
+        stages: list[tuple[str, Callable[[], None]]] = [] if root.bounded else [("CROWN", root.crown)]
+        stages += [
             ("alpha-CROWN", root.alpha_rows),
             ("alpha-CROWN on every layer", partial(root.alpha_everywhere, self._shared)),
         ]

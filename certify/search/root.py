@@ -29,6 +29,10 @@ LEAST_FEWER = 0.9
 LEAST_NEARER = 0.7
 
 
+class OutOfTimeError(Exception):
+    """A stage did not end within its time."""
+
+
 class Root:
     """The bounds of one goal before any split, made tighter stage by stage."""
 
@@ -42,6 +46,7 @@ class Root:
         self.relaxed = Relaxed(network, self.box)
         self.slopes: dict[str, tuple[Array, ...]] = {}
         self.broken = False
+        self.bounded = False
         self.row_trees_pay = True
         self.budget = budget.share(ROOT_SHARE)
 
@@ -59,10 +64,20 @@ class Root:
             coefficients[INPUT] = put(inputs[None])
         return Rows(coefficients, put(offset[None]))
 
-    def crown(self) -> None:
-        """Plain CROWN."""
-        self.relaxed = intermediate_bounds(self.network, self.box)
-        lower, form = crown_rows(self.relaxed, self.rows())
+    def crown(self, within: Budget | None = None) -> None:
+        """Plain CROWN; nothing is known (and `bounded` not set) if that is not done within the budget."""
+
+        def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
+            if within is not None and within.expired():
+                raise OutOfTimeError
+            return crown_rows(relaxed, rows)
+
+        try:
+            relaxed = intermediate_bounds(self.network, self.box, bound_rows=bound_rows)
+            lower, form = bound_rows(relaxed, self.rows())
+        except OutOfTimeError:
+            return
+        self.relaxed, self.bounded = relaxed, True
         self._take(lower, form)
 
     def alpha_rows(self) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from certify.attack.candidate import ORDER, Target, attack_goal, snap
 from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
 from certify.ops.dense import dense
+from certify.ops.jumps import Sign
 from certify.ops.registry import Value
 from certify.ops.relu import Relu
+from certify.ops.softmax_nodes import softmax
 from certify.problem import Goal, Problem
 from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region
 from certify.query.normal_form import UnsafeSet
@@ -72,6 +74,24 @@ def test_pgd_walks_where_sampling_does_not_reach() -> None:
     """All of 40 absolute values below 0.2: a share of 1e-32 of the box."""
     n = 40
     t = target(AllOf(tuple(range(n))), np.eye(n), np.full(n, 0.2), -np.ones(n), np.full(n, 1.5))
+    assert run(t, ("random", "corners")) is None
+    assert run(t, ("pgd",)) is not None
+
+
+def test_pgd_descends_through_jumps() -> None:
+    """All of 60 signs -1 at once, of values of any scale, seen through a saturated softmax: no derivative says how."""
+    n, rng = 60, np.random.default_rng(1)
+    build = GraphBuilder()
+    mixed = dense(build, Value(INPUT, (n,)), 1e4 * (np.eye(n) + 0.05 * rng.normal(size=(n, n))))
+    signs = build.emit(Sign((mixed.shape,), mixed.shape), mixed)
+    logits = dense(build, signs, 20.0 * np.vstack([np.ones((1, n)), np.zeros((2, n))]), np.array([1100.0, 0.0, -9.0]))
+    y = softmax(build, logits, 0)
+    spec = TensorSpec("x", (n,), "float32"), TensorSpec("y", (3,), "float32")
+    network = Network(tuple(build.nodes), y.name, spec[:1], spec[1:])
+    atoms = Atoms(np.array([[1.0, -1.0, 0.0]]), None, np.zeros(1), np.zeros(1, bool), np.ones(1, int))
+    unsafe = UnsafeSet(n, 3, atoms, [Region(-np.ones(n), np.ones(n), 0)])
+    problem = Problem(network, unsafe)
+    t = Target(problem, next(iter(problem.goals())), network)
     assert run(t, ("random", "corners")) is None
     assert run(t, ("pgd",)) is not None
 

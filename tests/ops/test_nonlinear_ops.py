@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import relaxation_checks as checks
@@ -14,6 +16,7 @@ from certify.arrays import Array
 from certify.ops.curve import Curve
 from certify.ops.exponential import Log
 from certify.ops.gelu import Dip
+from certify.ops.jumps import AtZero, IsZero
 from certify.ops.kinds import Elementwise, Nonlinear
 from certify.ops.power import Power
 from certify.ops.product import Product
@@ -21,6 +24,7 @@ from certify.ops.reciprocal import Reciprocal
 from certify.ops.relu import Relu
 from certify.ops.s_shaped import SShaped
 from certify.ops.softmax import LogOfSum, OfDifferences, Share
+from certify.ops.staircase import Jump, Staircase
 
 OPS = nonlinear_ops()
 CURVES = [op for op in OPS.values() if isinstance(op, Curve)]
@@ -263,3 +267,44 @@ def test_infinite_differences_leave_constants(kind: type[OfDifferences]) -> None
     assert (planes.lower_bias > -np.inf).all()
     assert not np.isnan(planes.upper_bias).any()
     assert kind is LogOfSum or np.isfinite(planes.upper_bias).all()
+
+
+JUMPS = [op for op in OPS.values() if isinstance(op, Jump)]
+
+
+@pytest.mark.parametrize("op", JUMPS, ids=repr)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_attacks_see_jumps_at_any_scale(op: Jump, scale: float) -> None:
+    """Uphill is where the function grows, though its derivative is zero; and the same direction in other units."""
+    x = scale * np.random.default_rng(5).normal(size=(20, 7))
+    (found,) = replace(op, in_shapes=((7,),), out_shape=(7,)).descent(np.ones_like(x), x)
+    assert (op.vjp(np.ones_like(x), x)[0] == 0.0).all()
+    assert (np.sign(found) == (-np.sign(x) if isinstance(op, IsZero) else 1.0)).all()
+    if not isinstance(op, Staircase) or isinstance(op, AtZero):
+        (same,) = op.descent(np.ones_like(x), x / scale)
+        np.testing.assert_allclose(found * scale, same, rtol=1e-9)
+    single = op.descent(np.ones((1, 1)), scale * np.ones((1, 1)))[0]
+    assert np.isfinite(single).all()
+    assert single.any()
+    assert np.isfinite(op.descent(np.ones((1, 1)), np.zeros((1, 1)))[0]).all()
+
+
+@every_op
+def test_attacks_agree_in_both_libraries(op: Nonlinear) -> None:
+    rng = np.random.default_rng(6)
+    xs = tuple(rng.uniform(0.1, 2.0, size=(5, 4)) for _ in op.in_shapes)
+    grad = rng.normal(size=(5, 4))
+    for ours, theirs in zip(op.descent(grad, *xs), op.descent(*put(TORCH, grad), *put(TORCH, *xs)), strict=True):
+        assert_equal_arrays(ours, theirs)
+    if not isinstance(op, Jump | Share):
+        for ours, exact in zip(op.descent(grad, *xs), op.vjp(grad, *xs), strict=True):
+            np.testing.assert_array_equal(ours, exact)
+
+
+def test_attacks_see_through_a_saturated_softmax() -> None:
+    """Where the first of three is certain, the second is raised by raising it alone."""
+    xs = (np.full((1, 1), 900.0), np.full((1, 1), -5.0))
+    assert Share.of((1,), 2).vjp(np.ones((1, 1)), *xs)[0] == 0.0
+    towards, other = Share.of((1,), 2).descent(np.ones((1, 1)), *xs)
+    assert towards < 0.0
+    assert abs(other) < 1e-6 * abs(towards)

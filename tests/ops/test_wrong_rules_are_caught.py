@@ -19,7 +19,7 @@ from certify.ops.curve import Curve, CurveRelaxation, Stretch, UpperLine
 from certify.ops.dense import Dense
 from certify.ops.exponential import Exp
 from certify.ops.gelu import Gelu
-from certify.ops.jumps import IsZero, Lines, Step, Truncate
+from certify.ops.jumps import Floor, IsZero, Round, Sign, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 from certify.ops.power import Power
 from certify.ops.product import McCormick, Product
@@ -29,7 +29,7 @@ from certify.ops.s_shaped import Tanh
 from certify.ops.scale import ScaleShift
 from certify.ops.select import Take, ZeroPad
 from certify.ops.softmax import LogOfSum, LogPlanes, Share, SharePlanes
-from certify.ops.staircase import Floor, Round, Sign
+from certify.ops.staircase import Corner, Staircase
 from certify.ops.wave import Sin
 
 ONE = ((1,),)
@@ -355,11 +355,33 @@ class ZeroIsRare(IsZero):
 class EvenStairs(Truncate):
     """The stair at zero taken for one as short as the others."""
 
+    def corners(self, low: Array, high: Array) -> tuple[list[Corner], list[Corner]]:
+        return Staircase.corners(self, low, high)
+
+
+class ShortStairAtZero(Truncate):
+    """The stair at zero taken to end 1 % before it does."""
+
+    def corners(self, low: Array, high: Array) -> tuple[list[Corner], list[Corner]]:
+        (first, (x, y)), (last, (z, w)) = super().corners(low, high)
+        return [first, (1.01 * x, y)], [last, (0.99 * z, w)]
+
+
+class FirstCornerOnly(Floor):
+    """As if all were one jump: steep lines, the corners between not looked at."""
+
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        return low + 1.0, low + 1.0
+
+
+class LatePeak(IsZero):
+    """The peak is at 0.01 for the lines."""
+
     def relax(self, *bounds: tuple[Array, Array]) -> Relaxation:
-        lower, upper = bounds[0]
-        one, low, high = np.ones_like(lower), np.trunc(lower), np.trunc(upper)
-        below, above = ((one, -0.5 * one), (0.0 * one, low)), ((one, 0.5 * one), (0.0 * one, high))
-        return Lines(below, above, ~self.inexact(*bounds), low, one)
+        (lower, upper), low_high = bounds[0], self.interval(*bounds)
+        planes = super().relax((lower, upper))
+        planes.above._corners[0] = (planes.above._corners[0][0] + 0.01, low_high[1][:, None])
+        return planes
 
 
 def _slopes(planes: Planes, lower: float = 1.0, upper: float = 1.0) -> Planes:
@@ -428,6 +450,9 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ("zero at the end forgotten", ZERO, ZeroIsRare(ONE, (1,)), checks.check_exact_where_not_inexact),
     ("a peak 1% too low", ZERO, spoilt(ZERO, lambda p: _biases(p, upper=-0.01)), checks.check_sound),
     ("stairs of one length", STAIRS, EvenStairs(ONE, (1,)), checks.check_sound),
+    ("a stair that ends early", STAIRS, ShortStairAtZero(ONE, (1,)), checks.check_sound),
+    ("a peak beside zero", ZERO, LatePeak(ONE, (1,)), checks.check_sound),
+    ("two stairs taken for one", FLOOR, FirstCornerOnly(ONE, (1,)), checks.check_sound),
     ("stairs 1e-6 too high", STAIRS, spoilt(STAIRS, lambda p: _biases(p, lower=1e-6)), checks.check_sound),
     ("a hollow that ends too late", GELU, LateInflection(ONE, (1,)), checks.check_sound),
     ("a minimum elsewhere", GELU, EarlyTurn(ONE, (1,)), checks.check_interval),

@@ -165,6 +165,36 @@ def locate(tree: SearchTree, points: np.ndarray, lower: np.ndarray, upper: np.nd
     return found, out
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_bounds_that_attacks_did_not_wait_for_come_later(
+    seed: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short, they say nothing; the verdict is the same."""
+    monkeypatch.setattr(prove_module, "FEW_INPUTS", 0)
+    monkeypatch.setattr(prove_module, "SCREEN_SHARE", share)
+    posed, margin = random_problem(seed)
+    prover = Prover(posed, NUMPY, Budget.starting_now(60.0), Progress())
+    (open_goal,) = prover.screen() or [None]
+    (root,) = prover.roots
+    assert root.bounded == (share > 0.0)
+    if share == 0.0:
+        assert root.bound == -np.inf
+        assert open_goal is not None
+        assert not open_goal.refuted.any()
+    outcome = prover.search(accepting(posed)).outcome
+    assert root.bounded
+    assert (outcome.witness is not None) == (margin < 0.0)
+
+
+def test_nothing_is_proved_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove_module, "FEW_INPUTS", 0)
+    for seed in SEEDS:
+        posed, _ = random_problem(seed)
+        _, outcome = run(posed, seconds=0.0)
+        assert not outcome.closed
+
+
 @pytest.mark.parametrize("condensed", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_stranger_can_recompute_the_leaves_of_sign_splits(

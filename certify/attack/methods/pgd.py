@@ -76,7 +76,7 @@ def descend(
             return
         # Margins just below zero are pushed on, since the deployed model computes in float32.
         pull = (member & (margins > -1e-5 * (1.0 + abs(target.problem.atoms.rhs[goal.atoms])))).astype(np.float64)
-        grad = to_numpy(gradient(network, found, put(pull @ outputs)))
+        grad = to_numpy(gradient(network, found, put(pull @ outputs), surrogate=True))
         if inputs is not None:
             grad = grad + pull @ inputs
         first = 0.9 * first + 0.1 * grad
