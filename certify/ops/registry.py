@@ -12,6 +12,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -171,14 +172,32 @@ def register(
 @cache
 def load_all() -> None:
     """Import every file of this package, so that each registers its operators."""
+    for name in _texts():
+        importlib.import_module(f"certify.ops.{name}")
+
+
+@cache
+def _texts() -> dict[str, str]:
+    """The text of each file of this package, empty where it cannot be had."""
     package = importlib.import_module("certify.ops")
+    texts = {}
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"certify.ops.{module.name}")
+        file = Path(package.__path__[0], f"{module.name}.py")
+        texts[module.name] = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return texts
+
+
+@cache
+def _load(op_type: str) -> None:
+    """Import the files that name the operator, since most models need few of them and start-up counts."""
+    for name, text in _texts().items():
+        if not text or f'"{op_type}"' in text:
+            importlib.import_module(f"certify.ops.{name}")
 
 
 def find(op_type: str, domain: str, opset: int) -> Entry | None:
     """The entry for this operator at this opset, None if there is none."""
-    load_all()
+    _load(op_type)
     fitting = [e for e in _entries.get(("" if domain == "ai.onnx" else domain, op_type), []) if e.since <= opset]
     return fitting[-1] if fitting else None
 

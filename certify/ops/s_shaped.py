@@ -117,14 +117,14 @@ class Softsign(SShaped):
         return -2.0 * namespace(x).sign(x) * (1.0 / (1.0 + abs(x))) ** 3
 
 
-def _one(kind: type[Elementwise]) -> None:
-    """Register an operator without attributes under the name of its class."""
+def _one(name: str, kind: type[Elementwise]) -> None:
+    """Register an operator without attributes."""
 
-    @register(kind.__name__, handled=HANDLED, examples=lambda: [Example([(2, 3)])])
+    @register(name, handled=HANDLED, examples=lambda: [Example([(2, 3)])])
     def translate(node: NodeSpec, build: Builder) -> Value:
         x = node.variable()
         return build.emit(kind((x.shape,), x.shape), x)
 
 
-for _kind in (Sigmoid, Tanh, Erf, Softsign):
-    _one(_kind)
+for _name, _kind in {"Sigmoid": Sigmoid, "Tanh": Tanh, "Erf": Erf, "Softsign": Softsign}.items():
+    _one(_name, _kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from certify.errors import UnsupportedOp
 from certify.network.graph import GraphBuilder
-from certify.ops.registry import NodeSpec, Value, find
+from certify.ops.registry import NodeSpec, Value, all_entries, find
 
 X = Value("x", (2, 3))
 IMAGE = Value("image", (1, 2, 4, 4))
@@ -90,3 +92,10 @@ def test_unknown_operators_and_domains_are_not_found() -> None:
     assert find("NoSuchOperator", "", 17) is None
     assert find("Relu", "com.microsoft", 17) is None
     assert find("Relu", "ai.onnx", 17) is find("Relu", "", 7)
+
+
+def test_the_file_that_registers_an_operator_names_it() -> None:
+    """Files are imported for the names in their text."""
+    for entry in all_entries():
+        text = Path(sys.modules[entry.translate.__module__].__file__ or "").read_text(encoding="utf-8")
+        assert f'"{entry.op_type}"' in text, entry.op_type
