@@ -8,6 +8,7 @@ import numpy as np
 
 from certify.ops.arithmetic import add, scale
 from certify.ops.layout import reshape
+from certify.ops.reduce import axes_of
 from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
 from certify.ops.relu import Relu
 from certify.ops.scale import ScaleShift
@@ -104,13 +105,9 @@ def min_node(node: NodeSpec, build: Builder) -> Value:
 
 def _reduced(node: NodeSpec, build: Builder, x: Value) -> Value:
     """The maximum over the node's axes."""
-    rank = len(x.shape)
-    axes = node.setting("axes", 1)
-    if axes is None or np.size(axes) == 0:
-        if node.attributes.get("noop_with_empty_axes", 0):
-            return x
-        axes = range(rank)
-    over = sorted({node.normal_axis(int(a), rank) for a in np.atleast_1d(axes)})
+    over = axes_of(node, len(x.shape))
+    if over is None:
+        return x
     for axis in over:
         x = largest_along(build, x, axis)
     if node.attributes.get("keepdims", 1):

@@ -33,15 +33,21 @@ class SumOver(Linear):
         return (expand_to(y, self.out_shape, self.in_shapes[0]),)
 
 
-def reduce_axes(node: NodeSpec, build: Builder, x: Value, mean: bool) -> Value:
-    """The sum or mean of x over the node's axes, dropped unless it keeps them."""
-    rank = len(x.shape)
+def axes_of(node: NodeSpec, rank: int) -> list[int] | None:
+    """The axes that a node reduces, ascending; None where it says that none means nothing to do."""
     axes = node.setting("axes", 1)
     if axes is None or np.size(axes) == 0:
         if node.attributes.get("noop_with_empty_axes", 0):
-            return x
+            return None
         axes = range(rank)
-    over = sorted(node.normal_axis(int(a), rank) for a in np.atleast_1d(axes))
+    return sorted({node.normal_axis(int(a), rank) for a in np.atleast_1d(axes)})
+
+
+def reduce_axes(node: NodeSpec, build: Builder, x: Value, mean: bool) -> Value:
+    """The sum or mean of x over the node's axes, dropped unless it keeps them."""
+    rank, over = len(x.shape), axes_of(node, len(x.shape))
+    if over is None:
+        return x
     kept: Shape = tuple(1 if i in over else n for i, n in enumerate(x.shape))
     total = build.emit(SumOver((x.shape,), kept, tuple(a - rank for a in over)), x)
     if mean:

@@ -66,13 +66,14 @@ class CondensedSplit(ValueSplit):
         every = lambda array: np.broadcast_to(to_numpy(array), (len(domains), *array.shape[1:]))  # noqa: E731
         slopes = {
             name: tuple(
-                self._spread(name, to_numpy(part)[index], every(start))
+                self.condensed.scatter(name, to_numpy(part)[index], every(start))
                 for part, start in zip(parts, relaxed.relaxations[name].start(), strict=True)
             )
             for name, parts in found.slopes.items()
         }
         multipliers = {
-            value: self._spread(value, to_numpy(part)[index], np.zeros(1)) for value, part in found.multipliers.items()
+            value: self.condensed.scatter(value, to_numpy(part)[index], np.zeros(1))
+            for value, part in found.multipliers.items()
         }
         put = self.network.library.put
         proven = optimise(
@@ -87,24 +88,23 @@ class CondensedSplit(ValueSplit):
         self._record_leaves(whole, margins[:, 0] > 0.0, margins, proven)
         return margins
 
-    def _spread(self, name: str, part: np.ndarray, into: np.ndarray) -> np.ndarray:
-        return self.condensed.scatter(name, part, into)
-
     def _whole(self, domains: Domains) -> Domains:
         """The domains with signs and hidden bounds of all elements."""
         hidden = {}
         for value, interval in domains.hidden.items():
             known = narrow(self.root.intervals[value], 1)
             hidden[value] = Interval(
-                *(self._spread(value, part, old) for part, old in zip(interval, known, strict=True))
+                *(self.condensed.scatter(value, part, old) for part, old in zip(interval, known, strict=True))
             )
-        signs = {v: self._spread(v, sign, np.zeros(1)) for v, sign in domains.signs.items()}
+        signs = {v: self.condensed.scatter(v, sign, np.zeros(1)) for v, sign in domains.signs.items()}
         return replace(domains, hidden=hidden, signs=signs)
 
     def _refined_hidden(self, domains: Domains, urgency: dict[str, np.ndarray]) -> dict[str, Interval]:
         lower, upper = (np.repeat(to_numpy(side), len(domains), axis=0) for side in self.root.box)
         whole = replace(self._whole(domains), lower=lower, upper=upper)
-        spread = {v: self._spread(v, part, np.zeros(1)).reshape(len(domains), -1) for v, part in urgency.items()}
+        spread = {
+            v: self.condensed.scatter(v, part, np.zeros(1)).reshape(len(domains), -1) for v, part in urgency.items()
+        }
         hidden = super()._refined_hidden(whole, spread)
         return {v: Interval(*(self.condensed.gather(v, side) for side in interval)) for v, interval in hidden.items()}
 
