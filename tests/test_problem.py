@@ -38,7 +38,7 @@ def test_the_same_shapes_fit_strictly(adding: Model, kind: str) -> None:
 def test_another_type_fits_only_leniently(adding: Model) -> None:
     query = parse_query(SPEC.format(type="float64", a="1,2", b="1,2"))
     pose(adding, query)
-    with pytest.raises(ShapeMismatch, match="A float64"):
+    with pytest.raises(ShapeMismatch, match="A is declared float64"):
         pose(adding, query, strict=True)
 
 

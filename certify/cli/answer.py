@@ -51,6 +51,7 @@ def print_verdict(verdict: Verdict, verbose: bool) -> None:
 def as_dict(verdict: Verdict, model: Path | Mapping[str, Path], spec: Path, run: Any) -> dict[str, Any]:
     """Everything about the verdict as JSON values."""
     problem = None if run is None else run.problem
+    query = None if problem is None else problem.query
     witness = verdict.witness
     return {
         "certify": __version__,
@@ -60,13 +61,14 @@ def as_dict(verdict: Verdict, model: Path | Mapping[str, Path], spec: Path, run:
         "model": str(model) if isinstance(model, Path) else {name: str(file) for name, file in model.items()},
         "model_sha256": None if problem is None else _digests(problem),
         "spec": str(spec),
-        "spec_sha256": None if problem is None or problem.query is None else problem.query.sha256,
+        "spec_sha256": None if query is None else query.sha256,
         "reason": verdict.reason,
         "bound": verdict.bound,
         "witness": None if witness is None else {name: values.tolist() for name, values in witness.values().items()},
         "seconds": verdict.seconds,
         "statistics": verdict.statistics,
-        "notes": list(verdict.notes) + ([] if problem is None or problem.query is None else list(problem.query.notes)),
+        "notes": list(verdict.notes),
+        "warnings": [] if query is None else [warning.as_dict() for warning in query.warnings],
         "advice": verdict.advice,
     }
 

@@ -49,7 +49,9 @@ class AtomTable:
             coefficients = tuple([(variable, nearest(value)) for variable, value in ordered])
             key = coefficients, rounded_up(constraint.rhs), strict
         except OverflowError:
-            raise self._query.error(offset, "a coefficient is too large", "float64 ends at about 1.8e308") from None
+            raise self._query.error(
+                "V0503", offset, "a coefficient is too large", "float64 ends at about 1.8e308"
+            ) from None
         number = self._numbers.setdefault(key, len(self._numbers))
         if number == len(self._offsets):
             self._offsets.append(offset)

@@ -24,7 +24,9 @@ def check_consistent(query: Query, box: Box, case: Case) -> None:
             f"{_name(query, index)} has the lower bound {low.lower!r} (line {query.locate(low.offset)[0]})"
             f" above its upper bound {high.upper!r} (line {query.locate(high.offset)[0]})"
         )
-        raise query.error(max(low.offset, high.offset), message, "no input satisfies both: correct one of them")
+        raise query.error(
+            "V0501", max(low.offset, high.offset), message, "no input satisfies both: correct one of them"
+        )
 
 
 def check_bounded(query: Query, box: Box, case: Case) -> None:
@@ -61,8 +63,8 @@ def _unbounded(query: Query, box: Box, case: Case, side: _Side) -> ParseError:
     for union in case.unions:
         lacking = [alternative for alternative in union if not _bounded(alternative, {side}, box)]
         if 0 < len(lacking) < len(union):
-            return query.error(lacking[0].offset, f"{what} in this disjunct", hint)
-    return query.error(_declaration(query, index), what, hint)
+            return query.error("V0502", lacking[0].offset, f"{what} in this disjunct", hint)
+    return query.error("V0502", _declaration(query, index), what, hint)
 
 
 def _all_bounds(query: Query, case: Case) -> list[InputBound]:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from certify.errors import ParseError
+from certify.query.diagnostics import Diagnostic
 
 Version = Literal["1.0", "2.0"]
 Relation = Literal["<=", ">=", "<", ">", "==", "!="]
@@ -147,7 +148,7 @@ def locate(text: str, offset: int) -> tuple[int, int]:
 class Query:
     """A specification as written: declarations and assertions, all of which must hold together.
 
-    In version 1.0 the tensors are called X and Y and have one axis. `notes` lists what was read leniently.
+    In version 1.0 the tensors are called X and Y and have one axis. `warnings` lists what was read leniently.
     """
 
     file: str
@@ -157,7 +158,7 @@ class Query:
     assertions: tuple[Assertion, ...]
     text: str
     sha256: str
-    notes: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -178,9 +179,9 @@ class Query:
         ends = np.cumsum([len(line) + 1 for line in self.text.split("\n")])
         return np.searchsorted(ends, offsets, side="right") + 1
 
-    def error(self, offset: int, message: str, hint: str = "") -> ParseError:
+    def error(self, code: str, offset: int, message: str, hint: str = "") -> ParseError:
         """A complaint about what stands at a character offset."""
-        return ParseError(self.file, *self.locate(offset), message, hint)
+        return ParseError(self.file, *self.locate(offset), message, hint, code)
 
     def tensors(self) -> Iterator[Tensor]:
         """All declared tensors in declaration order: network by network inputs, hidden values, outputs."""
