@@ -13,6 +13,7 @@ from certify.arrays import NUMPY, to_numpy
 from certify.backends.base import load_backend
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
+from certify.clock import Clock
 from certify.errors import InputError
 from certify.network.graph import INPUT
 from certify.network.read_onnx import Model, load_model
@@ -22,7 +23,7 @@ from certify.query.syntax import Query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
-from certify.verify import Clock, Run
+from certify.verify import Run
 
 Files = str | Path | Mapping[str, str | Path]
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -210,12 +210,31 @@ def worst_margin(formula: Formula, margins: Array) -> Array:
         return margins[:, formula]
     if not formula.parts:
         return np.full(len(margins), -np.inf if isinstance(formula, AllOf) else np.inf)
-    pick = np.maximum if isinstance(formula, AllOf) else np.minimum
-    leaves = [part for part in formula.parts if isinstance(part, int)]
-    found = [worst_margin(part, margins) for part in formula.parts if not isinstance(part, int)]
+    pick, other = (np.maximum, np.minimum) if isinstance(formula, AllOf) else (np.minimum, np.maximum)
+    leaves: list[int] = []
+    groups: list[tuple[int, ...]] = []  # parts of the other kind that hold nothing but atoms: there can be thousands
+    found = []
+    for part in formula.parts:
+        if isinstance(part, int):
+            leaves.append(part)
+        elif part.parts and type(part) is not type(formula) and all(isinstance(atom, int) for atom in part.parts):
+            groups.append(part.parts)  # type: ignore[arg-type]
+        else:
+            found.append(worst_margin(part, margins))
     if leaves:
         found.append(pick.reduce(margins[:, leaves], axis=1))
+    for alike in _by_length(groups):
+        # Atom by atom rather than group by group: thousands of groups, of a few atoms each.
+        each = reduce(other, (margins[:, place] for place in np.array(alike).T))
+        found.append(pick.reduce(each, axis=1))
     return pick.reduce(found)
+
+
+def _by_length(groups: list[tuple[int, ...]]) -> Iterable[list[tuple[int, ...]]]:
+    found: dict[int, list[tuple[int, ...]]] = {}
+    for group in groups:
+        found.setdefault(len(group), []).append(group)
+    return found.values()
 
 
 def clauses(formula: Formula, refuted: np.ndarray) -> Iterator[tuple[int, ...]]:

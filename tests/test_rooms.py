@@ -9,20 +9,21 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "certify"
 
-LEAVES = {"errors", "settings", "arrays", "files", "threads"}
+LEAVES = {"errors", "settings", "arrays", "files", "threads", "clock"}
 # Room -> rooms it may import, leaves aside. A room is a folder or a file directly under certify/.
 DOORS: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
     "arrays": set(),
     "threads": set(),
+    "clock": set(),
     "files": set(),
     "ops": set(),
     "query": set(),
     "network": {"ops"},
     "problem": {"network", "query"},
     "bounds": {"ops", "network", "problem"},
-    "attack": {"ops", "network", "problem"},
+    "attack": {"ops", "network", "query", "problem"},
     "witness": {"query", "problem"},
     "search": {"ops", "network", "query", "problem", "bounds"},
     "verdict": {"witness", "search"},
