@@ -77,8 +77,9 @@ def load_problem(model: Files, spec: str | Path | Query, settings: Settings | No
 
 @dataclass(frozen=True)
 class RegionBounds:
-    """Bounds on one region. outputs: (lower, upper), [n_outputs] each; margins: [atoms] lower bounds, by atom number;
-    hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each relaxation is inexact.
+    """Bounds on one region. outputs: (lower, upper), [n_outputs] each, of what `names` says; margins: [atoms] lower
+    bounds, by atom number; hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each
+    relaxation is inexact.
     """
 
     goal: Goal
@@ -86,6 +87,7 @@ class RegionBounds:
     margins: np.ndarray
     hidden: dict[str, tuple[np.ndarray, np.ndarray]]
     unstable: dict[str, int]
+    names: tuple[str, ...]
 
 
 def bound(
@@ -121,4 +123,5 @@ def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> Reg
         node.name: int(to_numpy(node.nonlinear_op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
         for node in network.nonlinear
     }
-    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable)
+    names = tuple(map(problem.output_name, range(n)))
+    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names)

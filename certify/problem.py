@@ -65,6 +65,13 @@ class Problem:
         for region in self.unsafe.regions:
             yield goal_of(region)
 
+    def output_name(self, output: int) -> str:
+        """What an output of the network is called in the query; of a product, all factors."""
+        assert self.query is not None
+        inputs, columns = sum(tensor.size for tensor in self.query.inputs), self.unsafe.columns
+        factors = (inputs + output,) if columns is None else columns.outputs[output]
+        return " * ".join(map(self.query.element, factors))
+
     def declared_inputs(self, x: np.ndarray) -> np.ndarray:
         """All declared inputs, laid end to end, from the ones that the network here takes."""
         return x if self.unsafe.columns is None else self.unsafe.columns.declared(x)

@@ -43,7 +43,7 @@ def check(
         list[Path],
         typer.Argument(
             metavar="[MODEL] SPEC",
-            help="ONNX model (.onnx or .onnx.gz) and VNN-LIB property (.vnnlib or .vnnlib.gz), 1.0 or 2.0.",
+            help="ONNX model, or a list [('f', FILE), ...] of them; VNN-LIB property, 1.0 or 2.0. Both may be gzipped.",
         ),
     ],
     network: Annotated[

@@ -21,7 +21,7 @@ def check_consistent(query: Query, box: Box, case: Case) -> None:
         low = max(bounds, key=lambda bound: bound.lower)
         high = min(bounds, key=lambda bound: bound.upper)
         message = (
-            f"{_name(query, index)} has the lower bound {low.lower!r} (line {query.locate(low.offset)[0]})"
+            f"{query.element(index)} has the lower bound {low.lower!r} (line {query.locate(low.offset)[0]})"
             f" above its upper bound {high.upper!r} (line {query.locate(high.offset)[0]})"
         )
         raise query.error(
@@ -58,7 +58,7 @@ def _bounded(case: Case, sides: set[_Side], box: Box) -> set[_Side]:
 def _unbounded(query: Query, box: Box, case: Case, side: _Side) -> ParseError:
     """The complaint, at the first disjunct that lacks the bound where others have it, else at the declaration."""
     index, is_upper = side
-    what = f"input {_name(query, index)} has no {'upper' if is_upper else 'lower'} bound"
+    what = f"input {query.element(index)} has no {'upper' if is_upper else 'lower'} bound"
     hint = "every input needs a finite lower and upper bound"
     for union in case.unions:
         lacking = [alternative for alternative in union if not _bounded(alternative, {side}, box)]
@@ -89,11 +89,6 @@ def _tensor(query: Query, index: int) -> tuple[Tensor, int]:
             return tensor, index
         index -= tensor.size
     raise IndexError(index)
-
-
-def _name(query: Query, index: int) -> str:
-    tensor, element = _tensor(query, index)
-    return tensor.element(element, query.version)
 
 
 def _declaration(query: Query, index: int) -> int:

@@ -92,7 +92,8 @@ class Declarations:
     def _read_tensor(self, role: Role, offset: int, before: Sequence[Tensor]) -> Tensor:
         words = self.source.words(self.tokens, offset)
         if len(words) == 3 and words[2][0] == "initialized":
-            raise self.source.error("V0406", words[2][1], "an initialized input is not supported yet")
+            hint = "leave it out: an input to which the model gives a value keeps that value"
+            raise self.source.error("V0406", words[2][1], "an initialized input is not supported yet", hint)
         value = ""
         if role == "hidden":
             value = self.source.strings.get(words.pop()[1], "") if words else ""

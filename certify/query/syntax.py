@@ -170,6 +170,14 @@ class Query:
         """The hidden values and outputs of all networks, in declaration order."""
         return tuple(tensor for network in self.networks for tensor in network.computed)
 
+    def element(self, number: int) -> str:
+        """How the query writes the variable with a number, counted through all inputs, then all computed values."""
+        for tensor in self.inputs + self.computed:
+            if number < tensor.size:
+                return tensor.element(number, self.version)
+            number -= tensor.size
+        raise IndexError(number)
+
     def locate(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character offset into the text."""
         return locate(self.text, offset)
