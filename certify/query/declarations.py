@@ -20,6 +20,7 @@ _SHAPE = re.compile(r"\[(?:\d{1,9}(?:,\d{1,9})*)?\]", re.ASCII)
 _ROLES: dict[str, Role] = {"declare-input": "input", "declare-hidden": "hidden", "declare-output": "output"}
 _ORDER = list(_ROLES.values())
 _LIKENESSES: dict[str, Likeness] = {"equal-to": "equal-to", "isomorphic-to": "isomorphic-to"}
+ONE_BY_ONE = "the shape [0], and elements declared one by one"
 _RESERVED = frozenset({"and", "or", "initialized"})
 
 
@@ -30,6 +31,7 @@ class Declarations:
         self.source, self.tokens = source, tokens
         self.networks: dict[str, NetworkDeclaration] = {}
         self.tensors: dict[str, Tensor] = {}
+        self.counted: set[str] = set()  # tensors whose elements are declared one by one
         self._names: dict[str, int] = {}  # networks and tensors share one namespace: name -> offset
 
     def read_network(self, offset: int) -> NetworkDeclaration:
@@ -110,6 +112,8 @@ class Declarations:
         place = words[1][1]
         dtype = element_type(self.source, dtype, place)
         shape = _integers(dims)
+        if shape == (0,):
+            shape = self._counted(name, place)
         if 0 in shape:
             hint = "every dimension is at least 1; a scalar has the shape []"
             raise self.source.error("V0306", place, f"the shape of {name} has a dimension 0", hint)
@@ -120,6 +124,16 @@ class Declarations:
             self.source.tolerate("V1204", offset, what)
         self.tensors[name] = Tensor(name, role, dtype, shape, offset, value)
         return self.tensors[name]
+
+    def _counted(self, name: str, offset: int) -> tuple[int, ...]:
+        """The shape of a tensor with the shape [0] whose elements are declared one by one, as a converter writes it."""
+        pattern = rf"\(declare-fun\s+{name}\[(\d{{1,9}})\]\s+\(\s*\)\s+Real\s*\)"
+        indices = [int(found[1]) for found in re.finditer(pattern, self.source.code, re.ASCII)]
+        if indices and indices == list(range(len(indices))):
+            self.source.tolerate("V1208", offset, ONE_BY_ONE, f"write the shape [{len(indices)}]")
+            self.counted.add(name)
+            return (len(indices),)
+        return (0,)
 
     def _new_name(self, name: str, offset: int) -> str:
         if not _NAME.fullmatch(name) or name in _RESERVED:

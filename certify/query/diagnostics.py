@@ -61,6 +61,7 @@ CODES: dict[str, str] = {
     "V1205": "declare-fun for declare-const",
     "V1206": "a statement of SMT-LIB, ignored",
     "V1207": "a type or sort in other upper and lower case",
+    "V1208": "a shape [0], and elements declared one by one",
     # Outside the standard: assertions
     "V1301": "'=' for '=='",
     "V1302": "both sides of a comparison in one extra pair of parentheses",

@@ -10,7 +10,7 @@ from functools import partial
 
 from certify.query.assertions import STATEMENTS, AssertionReader
 from certify.query.bulk import BoundRows
-from certify.query.declarations import Declarations
+from certify.query.declarations import ONE_BY_ONE, Declarations
 from certify.query.syntax import Assertion, Constant, Query, TensorBounds, Variable
 from certify.query.tokens import BOUND, OPEN, Source, Token, scanner
 from certify.query.typecheck import FLOATS, check_comparisons
@@ -117,6 +117,11 @@ class _Reader:
             self._network(offset)
         elif head == "vnnlib-version" and not self.version_seen and not self.declarations.networks:
             self._version(offset)
+        elif head == "declare-fun" and self.declarations.counted:
+            word, place = (*self.source.words(self.tokens, offset), ("", offset))[0]
+            if word.partition("[")[0] not in self.declarations.counted:
+                raise self.source.unknown(word, place)
+            self.source.tolerate("V1208", offset, ONE_BY_ONE)
         else:
             hint = "VNN-LIB 2.0 knows vnnlib-version (once, first), declare-network and assert"
             raise self.source.error("V0105", offset, f"unknown statement '{head}'", hint)

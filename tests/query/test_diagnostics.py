@@ -73,6 +73,12 @@ EXAMPLES: dict[str, tuple[str | bytes, str]] = {
     "V1205": (V1.replace("declare-const Y_0", "declare-fun Y_0 ()"), "2:1"),
     "V1206": (V1 + "(check-sat)", "5:1"),
     "V1207": (V2.replace("float32", "Float32"), "2:37"),
+    "V1208": (
+        HEAD
+        + N.replace("X float32 [1,2]", "X real [0]").replace("float32", "real")
+        + "(declare-fun X[0] () Real)(assert (and (>= X[0] 0.0) (<= X[0] 1.0)))",
+        "2:37",
+    ),
     "V1301": (V2 + "(assert (= Y[0,0] 0.5))", "4:9"),
     "V1302": (V2 + "(assert (<= (0.5 (+ Y[0,0] 1.0))))", "4:13"),
     "V1303": (V2 + "(assert (Y[0,0] < Y[0,1]))", "4:17"),
