@@ -68,8 +68,9 @@ class Child:
                     pipe.close()
 
 
-def said(error: IO[bytes]) -> str:
-    """The last of what a child wrote to its standard error, on one line."""
+def said(error: IO[bytes], code: int) -> str:
+    """Why a child ended without an answer: its signal, and the last of its standard error on one line."""
     size = error.seek(0, os.SEEK_END)
     error.seek(max(0, size - MOST_OUTPUT))
-    return " ".join(error.read().decode("utf-8", "replace").split()).removeprefix("certify: error: ")
+    text = " ".join(error.read().decode("utf-8", "replace").split()).removeprefix("certify: error: ")
+    return f"killed by signal {-code}{': ' if text else ''}{text}" if code < 0 else text

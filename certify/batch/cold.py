@@ -61,7 +61,7 @@ class ColdLane:
         answer, code = self._read(), self._child.code
         if answer is None and -code in (1, 2, 9, 15):
             return self._finish(Lost(-code))
-        failure = f"killed by signal {-code}" if code < 0 else said(self._error)
+        failure = said(self._error, code)
         return self._finish(record_of(self.task, self._started, usage, answer, failure, code))
 
     def _read(self) -> dict[str, Any] | None:

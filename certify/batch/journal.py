@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,24 +25,30 @@ Identity = tuple[str, str, str, str]
 def read_journal(folder: str | Path) -> list[Record]:
     """The records in a campaign's folder, the last of each instance, in the order in which instances came first.
 
-    Raises InputError where there is none, ParseError for a damaged line. A line still being written is left out.
+    A record of files that have changed since gives way to the one of the files as they are now. Raises InputError where
+    there is no campaign, ParseError for a damaged line. A line still being written is left out.
     """
+    return last_of_each(read_lines(folder))
+
+
+def last_of_each(records: Iterable[Record]) -> list[Record]:
+    """One record per row of the list of instances: the last."""
+    found: dict[object, Record] = {}
+    for record in records:
+        found[record.category, tuple(record.networks.items()), record.spec] = record
+    return list(found.values())
+
+
+def read_lines(folder: str | Path) -> Iterator[Record]:
+    """Every record in a campaign's folder, as `read_journal` reads it."""
     path = Path(folder) / JOURNAL
     try:
         text = path.read_bytes()
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror or error}"
         raise InputError(message, "give the --out folder of certify batch") from None
-    lines = text.decode("utf-8", "replace").split("\n")[:-1]
-    return last_of_each(read_record(line, str(path), number) for number, line in enumerate(lines, 1))
-
-
-def last_of_each(records: Iterable[Record]) -> list[Record]:
-    """One record per instance: the last."""
-    found: dict[Identity, Record] = {}
-    for record in records:
-        found[identity_of(record)] = record
-    return list(found.values())
+    for number, line in enumerate(text.decode("utf-8", "replace").split("\n")[:-1], 1):
+        yield read_record(line, str(path), number)
 
 
 def identity_of(record: Record) -> Identity:
@@ -67,7 +73,7 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from None
         self._mend()
-        self.records = {identity_of(record): record for record in read_journal(self.folder)}
+        self.records = {identity_of(record): record for record in read_lines(self.folder)}
         if self.records and not resume:
             self.close()
             message = f"{self.folder} holds the results of {len(self.records)} instances"

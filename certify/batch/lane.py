@@ -45,7 +45,7 @@ def now() -> str:
 
 def record_of(task: Task, started: str, usage: Usage, answer: dict[str, Any] | None, failure: str, code: int) -> Record:
     """The record of a task, from the answer as `as_dict` gives it, or from the failure where there is none."""
-    answer = answer or {"status": "error", "reason": failure or f"ended with exit code {code} without an answer"}
+    answer = answer or _failed(task, failure, code)
     return Record(
         key=task.key,
         category=task.instance.category,
@@ -71,3 +71,14 @@ def record_of(task: Task, started: str, usage: Usage, answer: dict[str, Any] | N
         sha256=task.sha256,
         index=task.instance.index,
     )
+
+
+def _failed(task: Task, failure: str, code: int) -> dict[str, Any]:
+    """What stands for an answer that did not come. Libraries end the process when a limit leaves them no memory."""
+    no_memory = task.options.memory is not None and any(word in failure.lower() for word in ("memory", "alloc"))
+    reason = failure or f"ended with exit code {code} without an answer"
+    return {
+        "status": "out-of-memory" if no_memory else "error",
+        "reason": reason,
+        "exit_code": 3 if no_memory else code,
+    }

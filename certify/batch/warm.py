@@ -81,7 +81,7 @@ class WarmLane:
         code = self._child.code
         if -code in (1, 2, 9, 15):
             return self._replaced(Lost(-code))
-        failure = f"killed by signal {-code}" if code < 0 else said(self._error)
+        failure = said(self._error, code)
         usage = Usage(self._used().wall, 0.0, usage.peak_mib)
         return self._replaced(record_of(self.task, self._started, usage, None, failure, code))
 

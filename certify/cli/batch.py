@@ -66,7 +66,7 @@ def batch(
     with reported():
         from certify.batch.instances import read_instances
         from certify.batch.instances import shard as part_of
-        from certify.batch.journal import Journal
+        from certify.batch.journal import Journal, last_of_each
         from certify.batch.results import write_results
         from certify.batch.task import Options, make_tasks
         from certify.cli.batch_progress import BatchProgress
@@ -91,7 +91,7 @@ def batch(
             except KeyboardInterrupt:
                 complete = False
             finally:
-                write_results(out, journal.records.values())
+                write_results(out, last_of_each(journal.records.values()))
             progress.summary(out, complete)
     raise typer.Exit(0 if complete else INCOMPLETE)
 
