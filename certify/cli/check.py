@@ -165,17 +165,18 @@ class _Desk:
 
         problem = None if self.run is None else self.run.problem
         query = None if problem is None else problem.query
-        if self.json != "-":
-            answer.print_verdict(verdict, self.verbose)
-        if self.json is not None:
-            from certify.answer import as_dict
-
-            answer.write_json(self.json, as_dict(verdict, self.model, self.spec, problem))
+        # Files first: whoever reads the answer may close the pipe after its first line.
         if verdict.witness is not None and self.counterexample is not None and query is not None:
             from certify.files import write_text
             from certify.witness.format import write_witness
 
             write_text(self.counterexample, write_witness(verdict.witness, query))
+        if self.json is not None:
+            from certify.answer import as_dict
+
+            answer.write_json(self.json, as_dict(verdict, self.model, self.spec, problem))
+        if self.json != "-":
+            answer.print_verdict(verdict, self.verbose)
         if self.exit_zero:
             return 0
         code = verdict.status.exit_code
