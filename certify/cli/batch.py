@@ -71,6 +71,8 @@ def batch(
         from certify.batch.task import Options, make_tasks
         from certify.cli.batch_progress import BatchProgress
 
+        if cluster and warm:
+            raise InputError("--warm and --cluster do not go together", "leave one of them out")
         again = _statuses(retry)
         _check_backend(backend)
         instances = read_instances(sources)
