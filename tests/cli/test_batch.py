@@ -82,6 +82,7 @@ def test_fail_fast_stops_at_the_first_violation(certify, tmp_path: Path):
         ([str(ROOT / "models"), str(ROOT / "specs"), "--retry", "sat"], "--retry sat"),
         ([str(ROOT / "models"), str(ROOT / "specs"), "--backend", "magic"], "magic"),
         ([str(ROOT / "docs")], "no instance"),
+        ([str(ROOT / "models"), "--warm", "--cluster", "local"], "do not go together"),
     ],
 )
 def test_unusable_input(certify, tmp_path: Path, arguments: list[str], message: str):
