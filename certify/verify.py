@@ -108,7 +108,7 @@ class Run:
             return self.sat(proof.outcome.witness)
         if proof.outcome.closed:
             return self._unsat(proof)
-        self.progress.bound = proof.outcome.bound
+        self.progress.reach(proof.outcome.bound)
         return self.undecided(Status.UNKNOWN if proof.outcome.finished else Status.TIMEOUT)
 
     def _attack(self, open_goals: list[OpenGoal]) -> Witness | None:
@@ -177,4 +177,5 @@ class Run:
             "open": p.open,
             "abandoned": p.abandoned,
         }
-        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": tuple(dict.fromkeys(p.notes))}
+        notes, trace = tuple(dict.fromkeys(p.notes)), tuple(p.trace.points())
+        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": notes, "trace": trace}

@@ -20,6 +20,7 @@ class Record:
     status: sat, unsat, unknown, timeout, out-of-memory or error. wall, cpu: seconds of the whole process. stages:
     seconds by stage. bound: proven lower bound of the margin (positive means proved). witness: values by declared
     variable, flat, in declaration order. peak_mib: largest resident memory. started: UTC, ISO 8601.
+    trace: how the bound moved, [seconds, bound, subproblems] each.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Record:
     host: str = ""
     started: str = ""
     sha256: dict[str, str] = field(default_factory=dict)
+    trace: list[list[float]] = field(default_factory=list)
 
     @property
     def decided(self) -> bool:

@@ -68,6 +68,7 @@ def as_dict(verdict: Verdict, model: Path | Mapping[str, Path], spec: Path, run:
         "statistics": verdict.statistics,
         "notes": list(verdict.notes) + ([] if problem is None or problem.query is None else list(problem.query.notes)),
         "advice": verdict.advice,
+        "trace": verdict.trace,
     }
 
 
