@@ -28,7 +28,7 @@ DOORS: dict[str, set[str]] = {
     "verdict": {"witness", "search"},
     "verify": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict"},
     "backends": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict", "verify"},
-    "batch": {"query", "verdict", "backends"},
+    "batch": {"network", "query", "witness", "verdict", "backends"},
     "report": {"batch", "verdict"},
     "api": {"network", "query", "problem", "bounds", "verdict", "verify", "backends"},
     "spec": {"network", "query", "verdict", "api"},
