@@ -37,13 +37,15 @@ def check(
     settings: Settings | None = None,
     started: Callable[[Run], None] = lambda run: None,
     budget: Budget | None = None,
+    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
     model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
     that are equal to another. spec: the VNN-LIB file, or what `load_query` made of one. timeout: seconds; memory: bytes
     the search may use (None: no limit). `started` receives the run before the search begins, so that its progress can
-    be watched. Raises InputError for input that cannot be used.
+    be watched. `load` reads a model file, with the hidden tensors wanted of it. Raises InputError for input that cannot
+    be used.
     """
     settings = settings or Settings()
     budget = budget or Budget.starting_now(timeout, memory)
@@ -51,7 +53,7 @@ def check(
     backend = load_backend(settings.backend)
     with one_blas_thread():
         with clock.measure("load"):
-            problem = load_problem(model, spec, settings)
+            problem = load_problem(model, spec, settings, load)
         run = Run(problem, settings, budget, clock)
         started(run)
         with clock.measure("load"):
@@ -59,7 +61,12 @@ def check(
         return run.verify(prover)
 
 
-def load_problem(model: Files, spec: str | Path | Query, settings: Settings | None = None) -> Problem:
+def load_problem(
+    model: Files,
+    spec: str | Path | Query,
+    settings: Settings | None = None,
+    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+) -> Problem:
     """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
     query = spec if isinstance(spec, Query) else load_query(spec, strict=strict)
@@ -69,7 +76,7 @@ def load_problem(model: Files, spec: str | Path | Query, settings: Settings | No
     for network in query.networks:
         key = files[network.name], tuple(tensor.value for tensor in network.hidden)
         if key not in loaded:
-            loaded[key] = load_model(*key)
+            loaded[key] = load(*key)
         models[network.name] = loaded[key]
     return pose(models, query, strict=strict)
 

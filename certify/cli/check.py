@@ -13,9 +13,9 @@ import typer
 
 from certify.cli.errors import print_error, reported
 from certify.cli.networks import models_and_spec
-from certify.cli.watch import OwnProcess, limit_memory, watching
+from certify.cli.watch import OwnProcess, watching
 from certify.errors import CertifyError
-from certify.threads import cores, keep_freed_memory
+from certify.threads import cores, keep_freed_memory, limit_memory
 
 if TYPE_CHECKING:
     from certify.verdict import Verdict
@@ -54,6 +54,9 @@ def check(
     memory: Annotated[float | None, typer.Option(min=128.0, help="Memory limit in MiB.")] = None,
     backend: Annotated[str, typer.Option(help="How to prove; `certify backends` lists them.")] = "native",
     device: Annotated[Device, typer.Option(help="Where the native engine computes.")] = Device.auto,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that may work at once; by default one per core.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
     attack: Annotated[bool, typer.Option("--attack/--no-attack", help="Look for counterexamples first.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse specs outside the VNN-LIB standard.")] = False,
@@ -89,8 +92,8 @@ def check(
         from certify.settings import Budget, Settings
 
         # A limit on memory is one on this process.
-        processes = 1 if process is None or memory is not None else cores()
-        settings = Settings(backend, device.value, seed, attack, strict, processes)
+        allowed = 1 if process is None or memory is not None else processes or cores()
+        settings = Settings(backend, device.value, seed, attack, strict, allowed)
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():
             try:
@@ -160,11 +163,14 @@ class _Desk:
             self._live.stop()
         from certify.cli import answer
 
-        query = None if self.run is None else self.run.problem.query
+        problem = None if self.run is None else self.run.problem
+        query = None if problem is None else problem.query
         if self.json != "-":
             answer.print_verdict(verdict, self.verbose)
         if self.json is not None:
-            answer.write_json(self.json, answer.as_dict(verdict, self.model, self.spec, self.run))
+            from certify.answer import as_dict
+
+            answer.write_json(self.json, as_dict(verdict, self.model, self.spec, problem))
         if verdict.witness is not None and self.counterexample is not None and query is not None:
             from certify.files import write_text
             from certify.witness.format import write_witness
