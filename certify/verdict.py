@@ -34,8 +34,8 @@ class Verdict:
     """A status with its evidence: a witness for sat, a proof for unsat; for the others, the reason.
 
     bound: proven lower bound of the property's margin over everything examined (positive means proved), None if nothing
-    was bounded. seconds: wall time by stage. statistics: counts by name. advice: what to try next. trace: how the bound of
-    what was being searched moved: seconds since the search began, bound, subproblems.
+    was bounded. seconds: wall time by stage. statistics: counts by name. advice: what to try next. trace: how the
+    bound of what was being searched moved: seconds since the search began, bound, subproblems.
     """
 
     status: Status

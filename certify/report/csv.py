@@ -26,9 +26,9 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
     for finding in findings:
         r = finding.record
         row = (
-            finding.run, r.category, finding.model, r.spec, r.status, finding.outcome, finding.mark, r.wall, r.cpu, r.timeout,
-            r.bound, r.statistics.get("subproblems"), r.peak_mib, r.reason, r.backend, r.version, r.host, r.started,
-            r.key,
+            finding.run, r.category, finding.model, r.spec, r.status, finding.outcome, finding.mark, r.wall, r.cpu,
+            r.timeout, r.bound, r.statistics.get("subproblems"), r.peak_mib, r.reason, r.backend, r.version, r.host,
+            r.started, r.key,
         )  # fmt: skip
         writer.writerow([_cell(value) for value in row])
     return table.getvalue()

@@ -69,9 +69,8 @@ def _add_witness(entry: Entry) -> None:
         entry.pictures += pictures(box, values)
         entry.values.append(_moved(name, values, box))
     if origin is None:
-        entry.values.append(
-            f"The region around it is not shown: {Path(entry.finding.record.spec).name} is not here any more, or another"
-        )
+        name = Path(entry.finding.record.spec).name
+        entry.values.append(f"The region around it is not shown: {name} is not here any more, or has changed")
 
 
 def _moved(name: str, values: np.ndarray, box: Box) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from certify.batch.origin import Origin, origin_of
+from certify.batch.origin import origin_of
 from certify.batch.record import Record
 from certify.report.policy import Mark, Outcome, Policy, outcome_of
 
@@ -69,19 +70,16 @@ class Finding:
         return "\n".join(lines)
 
     @cached_property
-    def origin(self) -> Origin | None:
-        """The place in the specification that the record is about; None where the file cannot be read any more."""
-        return origin_of(self.record)
+    def place(self) -> tuple[int, int]:
+        """Line and column of the specification to show, both from 1: what is wrong with it, or what it asserts.
 
-    @property
-    def line(self) -> int:
-        """The line to show, 1 where it is not known."""
-        return 1 if self.origin is None else self.origin.line
-
-    @property
-    def column(self) -> int:
-        """The column to show, 1 where it is not known."""
-        return 1 if self.origin is None else self.origin.column
+        (1, 1) where neither is known.
+        """
+        complaint = re.match(r":(\d+):(\d+): ", self.record.reason.removeprefix(self.record.spec))
+        if self.outcome == "error" and complaint:
+            return int(complaint[1]), int(complaint[2])
+        origin = origin_of(self.record)
+        return (1, 1) if origin is None else (origin.line, origin.column)
 
 
 def findings(records: Sequence[Record], policy: Policy, run: str = "") -> list[Finding]:

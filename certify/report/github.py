@@ -28,7 +28,7 @@ def _lines(command: str, findings: list[Finding]) -> Iterator[str]:
     kept = findings if len(findings) <= MOST else findings[: MOST - 1]
     for finding in kept:
         place = {"file": in_checkout(finding.record.spec) or finding.record.spec}
-        place |= {"line": str(finding.line), "col": str(finding.column), "title": f"certify: {finding.title}"}
+        place |= {"line": str(finding.place[0]), "col": str(finding.place[1]), "title": f"certify: {finding.title}"}
         properties = ",".join(f"{name}={_property(value)}" for name, value in place.items())
         yield f"::{command} {properties}::{_data(finding.message)}"
     if len(findings) > len(kept):

@@ -45,10 +45,11 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    sentence = policy.sentence([finding.record.status for finding in findings])
     environment.filters.update(name=lambda path: Path(path).name, identity=id)
     return environment.get_template("page.html").render(
         version=__version__, runs=runs, rows=rows, outcomes=OUTCOMES, curve=Curve, causes=causes(findings),
-        columns=COLUMNS, summary=by_category(findings), sentence=policy.sentence([finding.record.status for finding in findings]),
+        columns=COLUMNS, summary=by_category(findings), sentence=sentence,
         plots=plots + [(title, Markup(plot)) for title, plot, _ in compared], anchors=anchors,
         conflicts=[(title, pair) for title, _, found in compared for pair in found if pair.conflicting],
     )  # fmt: skip

@@ -19,13 +19,13 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 def text(findings: Sequence[Finding], policy: Policy) -> str:
     """The whole document."""
-    root = Element("testsuites", name="certify", **_totals(findings))
+    root = Element("testsuites", {"name": "certify"} | _totals(findings))
     suites: dict[str, list[Finding]] = {}
     for finding in findings:
         suites.setdefault(finding.group, []).append(finding)
     for name, mine in suites.items():
         first = mine[0].record
-        suite = SubElement(root, "testsuite", name=_legal(name or "certify"), **_totals(mine))
+        suite = SubElement(root, "testsuite", {"name": _legal(name or "certify")} | _totals(mine))
         suite.set("skipped", str(sum(finding.mark == "tolerated" for finding in mine)))
         if first.started:
             suite.set("timestamp", _legal(first.started.split("+")[0].rstrip("Z")))
@@ -42,7 +42,7 @@ def _case(suite: Element, finding: Finding) -> None:
     case.set("time", f"{record.wall:.3f}")
     if finding.mark == "failed":
         case.set("file", _legal(record.spec))
-        case.set("line", str(finding.line))
+        case.set("line", str(finding.place[0]))
         tag = "error" if finding.kind == "error" else "failure"
         SubElement(case, tag, type=finding.kind or "", message=_legal(finding.title)).text = _legal(finding.message)
     elif finding.mark == "tolerated":

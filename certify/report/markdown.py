@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from certify.report.finding import Finding
 from certify.report.policy import OUTCOMES, Policy
-from certify.report.summary import by_category, causes
+from certify.report.summary import Cause, by_category, causes
 
 # GitHub takes summaries of up to 1 MiB; a table of a few hundred rows is the most that anybody reads.
 MOST_ROWS = 500
@@ -24,7 +24,8 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
         parts += ["## Without an answer", _table(("instances", "status", "why", "closest margin", "next"), _why(found))]
     order = ("failed", "tolerated", "passed")
     rows = sorted(findings, key=lambda finding: order.index(finding.mark))
-    parts += ["## Instances", _table(("", "verdict", "model", "specification", "seconds", "margin", "why"), _rows(rows))]
+    head = ("", "verdict", "model", "specification", "seconds", "margin", "why")
+    parts += ["## Instances", _table(head, _rows(rows))]
     if len(rows) > MOST_ROWS:
         parts.append(f"{len(rows) - MOST_ROWS} more are not shown.")
     return "\n\n".join(parts) + "\n"
@@ -35,7 +36,7 @@ def _summary(findings: Sequence[Finding]) -> Iterable[tuple[str, ...]]:
         yield (row.name, *(str(row.counts[outcome]) for outcome in OUTCOMES), f"{row.seconds:.1f}")
 
 
-def _why(found: Iterable) -> Iterable[tuple[str, ...]]:
+def _why(found: Iterable[Cause]) -> Iterable[tuple[str, ...]]:
     for cause in found:
         closest = "" if cause.closest is None else f"{cause.closest:.4g}"
         yield str(len(cause.findings)), cause.status, cause.reason, closest, cause.advice

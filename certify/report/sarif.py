@@ -19,7 +19,7 @@ from certify.report.policy import KINDS, Policy
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULES = {
-    "violated": "A property of a neural network does not hold: an input in its region breaks it, as onnxruntime confirms.",
+    "violated": "A property of a neural network does not hold: onnxruntime confirms an input that breaks it.",
     "undecided": "A property of a neural network is neither proved nor violated within the time and memory given.",
     "error": "A property of a neural network could not be checked.",
 }
@@ -50,7 +50,7 @@ def _result(finding: Finding) -> dict[str, Any]:
     known = {"status": record.status, "seconds": record.wall, "bound": record.bound, "model": finding.model}
     result: dict[str, Any] = {
         "ruleId": f"certify/{kind}",
-        "ruleIndex": KINDS.index(kind),  # type: ignore[arg-type]
+        "ruleIndex": KINDS.index(kind),
         "message": {"text": f"{finding.title}\n{finding.message}"},
         "locations": [_location(finding)],
         "partialFingerprints": {"instance/v1": _fingerprint(finding)},
@@ -65,7 +65,7 @@ def _location(finding: Finding) -> dict[str, Any]:
     """The assertion in the specification; the whole file where it cannot be read."""
     relative = in_checkout(finding.record.spec)
     uri = Path(finding.record.spec).resolve().as_uri() if relative is None else quote(relative)
-    region = {"startLine": finding.line, "startColumn": finding.column}
+    region = dict(zip(("startLine", "startColumn"), finding.place, strict=True))
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
