@@ -7,6 +7,7 @@ function filter() {
   let shown = 0;
   for (const row of rows) {
     row.hidden = !kinds.includes(row.dataset.outcome) || !words.every(word => text.get(row).includes(word));
+    document.getElementById(row.querySelector("a").hash.slice(1)).hidden = row.hidden;
     shown += !row.hidden;
   }
   document.getElementById("count").textContent = `${shown} shown`;
@@ -26,7 +27,7 @@ function sort(button, descending) {
 
 function open() {
   const details = document.getElementById(location.hash.slice(1));
-  if (details) { details.open = true; details.scrollIntoView(); }
+  if (details) { details.open = true; details.hidden = false; details.scrollIntoView(); }
 }
 
 table.tHead.addEventListener("click", event => {

@@ -45,7 +45,7 @@ def scatter(found: Sequence[Pair], names: tuple[str, str], anchors: Mapping[int,
 
     anchors: by id of the first run's finding, where a click on the point leads.
     """
-    limit = max((max(p.first.record.timeout, p.second.record.timeout, SHORTEST) for p in found), default=1.0)
+    times = [_seconds(finding) for pair in found for finding in (pair.first, pair.second)] or [1.0]
     shared = {kind: [pair for pair in found if _kind(pair) == kind] for kind in COLOURS}
 
     def draw(axes: Any) -> None:
@@ -54,7 +54,7 @@ def scatter(found: Sequence[Pair], names: tuple[str, str], anchors: Mapping[int,
                 x, y = ([_seconds(f) for f in side] for side in zip(*((p.first, p.second) for p in mine), strict=True))
                 points = axes.scatter(x, y, s=14, color=COLOURS[kind], alpha=0.7, linewidths=0, label=kind)
                 points.set_urls([anchors[id(pair.first)] for pair in mine])
-        ends = (SHORTEST, limit * 1.5)
+        ends = (min(times) / 1.5, max(times) * 1.5)
         axes.plot(ends, ends, color="#8c959f", linewidth=0.8)
         axes.set(xscale="log", yscale="log", aspect="equal")
         axes.set_xlabel(f"seconds: {names[0]}", parse_math=False)
