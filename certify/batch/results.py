@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from certify.batch.instances import networks_field
@@ -14,6 +14,8 @@ from certify.errors import ParseError
 from certify.files import read_bytes, write_text
 
 RESULTS = "results.csv"
+# VNN-COMP knows no word of its own for this.
+WORDS = {"out-of-memory": "unknown"}
 # Beginnings of what the scripts write for what went wrong, in the order in which the scoring looks at them.
 BEGINNINGS = (
     ("unsat", "unsat"), ("sat", "sat"), ("holds", "unsat"), ("violated", "sat"), ("timed-out", "timeout"),
@@ -35,13 +37,18 @@ class Row:
     run_time: float
 
 
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """The lines that records make, in the order of the list of instances."""
+    return [
+        Row(r.category, networks_field(r.networks), r.spec, 0.0, WORDS.get(r.status, r.status), round(r.wall, 4))
+        for r in sorted(records, key=lambda record: record.index)
+    ]
+
+
 def results_csv(records: Iterable[Record]) -> str:
-    """The text of the file, in the order of the list of instances."""
+    """The text of the file."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    for r in sorted(records, key=lambda record: record.index):
-        word = "unknown" if r.status == "out-of-memory" else r.status
-        rows.writerow((r.category, networks_field(r.networks), r.spec, "0.0", word, f"{r.wall:.4f}"))
+    csv.writer(text, lineterminator="\n").writerows(astuple(row) for row in rows_of(records))
     return text.getvalue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -201,8 +202,12 @@ class _Desk:
 
         problem = None if self.run is None else self.run.problem
         query = None if problem is None else problem.query
-        if self.json != "-":
-            answer.print_verdict(verdict, self.verbose)
+        # Files first: whoever reads the answer may close the pipe after its first line.
+        if verdict.witness is not None and self.counterexample is not None and query is not None:
+            from certify.files import write_text
+            from certify.witness.format import write_witness
+
+            write_text(self.counterexample, write_witness(verdict.witness, query))
         found = None
         if self.json is not None or self.gate.targets:
             from certify.answer import as_dict
@@ -210,12 +215,8 @@ class _Desk:
             found = as_dict(verdict, self.question.model, self.question.spec, problem)
         if self.json is not None:
             answer.write_json(self.json, found)
-        if verdict.witness is not None and self.counterexample is not None and query is not None:
-            from certify.files import write_text
-            from certify.witness.format import write_witness
-
-            write_text(self.counterexample, write_witness(verdict.witness, query))
-        return self._pass(found, verdict.status.value, verdict.status.exit_code)
+        show = (lambda: answer.print_verdict(verdict, self.verbose)) if self.json != "-" else lambda: None
+        return self._pass(found, verdict.status.value, verdict.status.exit_code, show)
 
     def fail(self, message: str, code: int) -> int:
         """Report an error; the exit code. 3 says that nothing can be concluded, the others that nothing was run."""
@@ -229,8 +230,12 @@ class _Desk:
             print_error(error)
             return error.exit_code
 
-    def _pass(self, answer: dict[str, Any] | None, status: str, code: int) -> int:
-        """Through the gate, with a record where there are reports to write."""
-        if not self.gate.targets or answer is None:
-            return self.gate.judge([(status, code)])
-        return self.gate.close({"": [self.question.record(answer)]})
+    def _pass(
+        self, answer: dict[str, Any] | None, status: str, code: int, show: Callable[[], None] = lambda: None
+    ) -> int:
+        """Through the gate, with a record where there are reports to write; `show` in between prints the answer."""
+        runs = {"": [self.question.record(answer)]} if self.gate.targets and answer is not None else {}
+        self.gate.write_files(runs)
+        show()
+        self.gate.annotate(runs)
+        return self.gate.judge([(status, code)])

@@ -40,12 +40,27 @@ class Gate:
     spoken: bool
 
     def close(self, runs: Mapping[str, Sequence[Record]]) -> int:
-        """Write all reports of these runs; the exit code. Raises InputError where a file cannot be written."""
-        if self.targets:
+        """Everything there is to say of these runs; the exit code. Raises InputError for a file that cannot be written.
+
+        runs: records by the name of their run, "" for the only one.
+        """
+        self.write_files(runs)
+        self.annotate(runs)
+        return self.judge([(r.status, r.exit_code) for records in runs.values() for r in records])
+
+    def write_files(self, runs: Mapping[str, Sequence[Record]]) -> None:
+        """Write the reports that are files."""
+        self._write([target for target in self.targets if target.file], runs)
+
+    def annotate(self, runs: Mapping[str, Sequence[Record]]) -> None:
+        """Write the report that goes to standard output, after the answer."""
+        self._write([target for target in self.targets if not target.file], runs)
+
+    def _write(self, targets: list[Target], runs: Mapping[str, Sequence[Record]]) -> None:
+        if targets:
             from certify.report.write import write_reports
 
-            write_reports(self.targets, runs, self.policy)
-        return self.judge([(r.status, r.exit_code) for records in runs.values() for r in records])
+            write_reports(targets, runs, self.policy)
 
     def judge(self, results: Sequence[tuple[str, int]]) -> int:
         """The exit code for results (status, exit code of an error)."""

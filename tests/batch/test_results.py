@@ -16,8 +16,8 @@ ROWS = [
 
 def test_the_text_is_that_of_the_organisers():
     assert results_csv(reversed(ROWS)) == (
-        "acasxu,./onnx/a.onnx,./vnnlib/p.vnnlib,0.0,unsat,1.2500\n"
-        "mono,\"[('f', 'a.onnx'), ('g', 'b.onnx')]\",q.vnnlib,0.0,unknown,0.0000\n"
+        "acasxu,./onnx/a.onnx,./vnnlib/p.vnnlib,0.0,unsat,1.25\n"
+        "mono,\"[('f', 'a.onnx'), ('g', 'b.onnx')]\",q.vnnlib,0.0,unknown,0.0\n"
     )
 
 

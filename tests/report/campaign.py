@@ -36,7 +36,8 @@ def _record(number: int, spec: Path, center: np.ndarray, rng: np.random.Generato
     trace = [[0.3 * k, -20.0 / (k + 1), 40 * k] for k in range(64)]
     witness = center + rng.choice([-1, 1], center.shape) / 255
     return Record(
-        key=f"{number:064x}", category=("cifar100", "tinyimagenet")[number % 2], networks={"": "onnx/resnet_medium.onnx"},
+        key=f"{number:064x}", category=("cifar100", "tinyimagenet")[number % 2],
+        networks={"": "onnx/resnet_medium.onnx"},
         spec=str(spec), timeout=100.0, status=kind, bound=None if kind == "sat" else float(rng.normal()),
         reason={"timeout": "the time ended before a decision", "error": "killed by signal 9"}.get(kind, "as it is"),
         exit_code={"unsat": 0, "sat": 1, "timeout": 3}.get(kind, 4), wall=float(rng.exponential(20.0)), cpu=1.0,
