@@ -57,7 +57,7 @@ def origin_of(record: Record, *, boxes: bool = False) -> Origin | None:
         if record.sha256 and query.sha256 not in record.sha256.values():
             return None
         shapes = _model_shapes(next(iter(record.networks.values()))) if boxes and query.version == "1.0" else ()
-    except CertifyError:
+    except (CertifyError, ValueError):  # ValueError: a name that no file can have
         return None
     values = {name: np.asarray(numbers, dtype=np.float64) for name, numbers in (record.witness or {}).items()}
     line, column = query.locate(_offset(query, values))

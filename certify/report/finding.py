@@ -98,8 +98,8 @@ def in_checkout(path: str) -> str | None:
 
     The root is what the CI says it is, else the current folder: reports name files as the repository does.
     """
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    root = os.path.abspath(os.environ.get("GITHUB_WORKSPACE") or ".")  # noqa: PTH100 - links stay what they are
     try:
-        return Path(path).resolve().relative_to(root).as_posix()
+        return Path(os.path.abspath(path)).relative_to(root).as_posix()  # noqa: PTH100
     except ValueError:
         return None

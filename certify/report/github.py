@@ -6,6 +6,7 @@ kind says how many more there are; the summary lists them all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from certify.report.finding import Finding, in_checkout
@@ -27,7 +28,7 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
 def _lines(command: str, findings: list[Finding]) -> Iterator[str]:
     kept = findings if len(findings) <= MOST else findings[: MOST - 1]
     for finding in kept:
-        place = {"file": in_checkout(finding.record.spec) or finding.record.spec}
+        place = {"file": in_checkout(finding.record.spec) or os.path.abspath(finding.record.spec)}  # noqa: PTH100
         place |= {"line": str(finding.place[0]), "col": str(finding.place[1]), "title": f"certify: {finding.title}"}
         properties = ",".join(f"{name}={_property(value)}" for name, value in place.items())
         yield f"::{command} {properties}::{_data(finding.message)}"

@@ -93,5 +93,7 @@ def _svg(draw: Callable[[Any], None], salt: str, square: bool = False) -> str:
         axes.grid(alpha=0.25)
         draw(axes)
         text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -64,7 +64,10 @@ def _result(finding: Finding) -> dict[str, Any]:
 def _location(finding: Finding) -> dict[str, Any]:
     """The assertion in the specification; the whole file where it cannot be read."""
     relative = in_checkout(finding.record.spec)
-    uri = Path(finding.record.spec).resolve().as_uri() if relative is None else quote(relative)
+    if relative is None:
+        uri = Path("/", finding.record.spec.encode("utf-8", "replace").decode()).as_uri()
+    else:
+        uri = quote(relative, errors="replace")
     region = dict(zip(("startLine", "startColumn"), finding.place, strict=True))
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
@@ -72,4 +75,6 @@ def _location(finding: Finding) -> dict[str, Any]:
 def _fingerprint(finding: Finding) -> str:
     """The same from run to run: which question it is, not what came out."""
     files = [finding.record.spec, *(f"{name}={file}" for name, file in finding.record.networks.items())]
-    return hashlib.sha256("\0".join(in_checkout(f) or Path(f).name for f in files).encode()).hexdigest()
+    return hashlib.sha256(
+        "\0".join(in_checkout(f) or Path(f).name for f in files).encode("utf-8", "replace")
+    ).hexdigest()
