@@ -77,6 +77,8 @@ def batch(
         door = gate(report, fail_on, by_default=())
         again = _statuses(retry)
         _check_backend(backend)
+        if cluster and warm:
+            raise InputError("--warm and --cluster do not go together", "leave one of them out")
         instances = read_instances(sources)
         instances = instances if shard is None else part_of(instances, shard)
         share = cpus if cluster else max(1, cores() // jobs) if jobs > 1 or warm else None

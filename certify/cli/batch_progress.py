@@ -63,7 +63,9 @@ class BatchProgress:
             self._shown = time.monotonic()
             named = [f"  running: {_named(task.instance)}" for task in tasks[:MOST_NAMED]]
             more = [f"  and {len(tasks) - MOST_NAMED} more"] if len(tasks) > MOST_NAMED else []
-            self._live.update("\n".join([self.line(), *named, *more]), refresh=True)
+            from rich.text import Text
+
+            self._live.update(Text("\n".join([self.line(), *named, *more])), refresh=True)
 
     def line(self) -> str:
         """Done, decided, time left."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _location(finding: Finding) -> dict[str, Any]:
     """The assertion in the specification; the whole file where it cannot be read."""
     relative = in_checkout(finding.record.spec)
     if relative is None:
-        uri = Path("/", finding.record.spec.encode("utf-8", "replace").decode()).as_uri()
+        uri = Path(os.path.abspath(finding.record.spec).encode("utf-8", "replace").decode()).as_uri()  # noqa: PTH100
     else:
         uri = quote(relative, errors="replace")
     region = dict(zip(("startLine", "startColumn"), finding.place, strict=True))

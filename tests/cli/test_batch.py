@@ -82,6 +82,7 @@ def test_fail_fast_stops_at_the_first_violation(certify, tmp_path: Path):
         ([str(ROOT / "models"), str(ROOT / "specs"), "--retry", "sat"], "--retry sat"),
         ([str(ROOT / "models"), str(ROOT / "specs"), "--backend", "magic"], "magic"),
         ([str(ROOT / "docs")], "no instance"),
+        ([str(ROOT / "models"), "--warm", "--cluster", "local"], "do not go together"),
     ],
 )
 def test_unusable_input(certify, tmp_path: Path, arguments: list[str], message: str):
@@ -137,3 +138,27 @@ def test_unwritable_folder(certify, listed: Path, tmp_path: Path):
         target.parent.mkdir(mode=0o500)
     result = certify("batch", listed, "--out", target)
     assert result.exit_code == 2 and "cannot be written" in result.stderr
+
+
+def test_a_terminal_shows_what_runs(listed: Path, tmp_path: Path):
+    pty = pytest.importorskip("pty")
+    reader, writer = pty.openpty()
+    listed.write_text(f"{CNN},{HARD},2\n{MODEL},{HOLDS},60\n")
+    command = [sys.executable, "-m", "certify", "batch", str(listed), "--out", str(tmp_path / "out")]
+    run = subprocess.Popen(command, stdout=writer, stderr=writer, cwd=ROOT, env={**os.environ, "TERM": "xterm"})
+    os.close(writer)
+    shown = b""
+    while True:
+        try:
+            heard = os.read(reader, 2**16)
+        except OSError:
+            break
+        if not heard:
+            break
+        shown += heard
+    assert run.wait(60.0) == 0
+    text = shown.decode()
+    assert "0 of 2 done, 0 decided" in text
+    assert "running: digits digits_cnn.onnx digits_cnn_6_eps0.125.vnnlib" in text
+    assert "[1/2]" not in text
+    assert "2 of 2 instances: 1 timeout, 1 unsat" in text
