@@ -12,7 +12,7 @@ from campaign import campaign
 from nasty import nasty
 
 from certify.batch.record import Record
-from certify.report import html
+from certify.report import entry, html
 from certify.report.finding import Finding, findings
 from certify.report.policy import Policy
 
@@ -84,6 +84,16 @@ def test_details_of_an_instance() -> None:
     assert "is not here any more" in written(findings([gone], POLICY))
     changed = Record("k", "", {"": MODEL}, spec, 60.0, "sat", witness={"X": witness}, sha256={spec: "0", MODEL: "1"})
     assert "has changed" in written(findings([changed], POLICY))
+
+
+def test_pictures_find_room_or_are_said_to_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = findings(campaign(tmp_path, 20), POLICY)  # five of them violated
+    assert len(Page(written(found)).all("img")) == 15
+    size = len(written(found)) - len(written([f for f in found if f.outcome != "violated"]))
+    monkeypatch.setattr(entry, "PICTURE_BYTES", size // 2)
+    text = written(found)
+    assert 0 < len(Page(text).all("img")) < 15
+    assert len(Page(text).all("img")) + 3 * text.count("Its pictures are left out") == 15
 
 
 def test_runs_that_contradict_each_other_are_named() -> None:
