@@ -93,7 +93,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _no_cluster(address: str, why: str) -> InputError:
-    hint = "start one with: ray start --head, and give its address, or --cluster local"
+    hint = "ray start --head starts one, or --cluster local; RAY_AUTH_MODE=token if it asks for a token"
     return InputError(f"--cluster {address}: no cluster answers there: {why}", hint)
 
 

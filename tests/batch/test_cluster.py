@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,8 +24,6 @@ from certify.batch.journal import read_journal
 from certify.batch.task import Options, make_tasks
 from certify.errors import BackendError, InputError
 
-# Ray replaces 127.0.0.1 by an address that others can reach, but for this switch.
-LOOPBACK = {**os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 INSTANCES = [Instance("digits", {"": MODEL}, spec, 60.0, index) for index, spec in enumerate((HOLDS, FAILS))]
 
 
@@ -35,26 +34,39 @@ def test_without_ray_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, int]]:
-    """Address and process of a head node that was started as people start it."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int, dict[str, str]]]:
+    """Address and process of a head node that was started as people start it, and the environment that reaches it."""
     pytest.importorskip("ray", reason="ray is not installed: pip install 'certify[cluster]'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text(secrets.token_hex(32))
+    environment = {
+        **os.environ,
+        # Ray replaces 127.0.0.1 by an address that others can reach, but for this switch.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Whether Ray asks for a token must not depend on what this user has done before.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+    }
     command = Path(sys.executable).with_name("ray")
     # A short path: Ray puts sockets there.
     place = Path("/tmp") / f"certify-ray-{os.getpid()}"
     options = ["--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={place}"]
     head = subprocess.Popen(
         [command, "start", "--head", "--block", f"--port={port}", "--node-ip-address=127.0.0.1", *options],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=LOOPBACK, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, start_new_session=True,
     )  # fmt: skip
-    for _ in range(600):
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield f"127.0.0.1:{port}", head.pid
+    assert head.stdout is not None
+    said = []
+    for line in head.stdout:
+        said.append(line)
+        if "Ray runtime started" in line:
+            break
+    else:
+        pytest.fail("ray start: " + "".join(said))
+    yield f"127.0.0.1:{port}", head.pid, environment
     for pid in (*below(head.pid), head.pid):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -95,8 +107,8 @@ def test_no_cluster_there(tmp_path: Path):
         next(run_on_cluster(make_tasks(INSTANCES, Options()), "127.0.0.1:1", Resources(), tmp_path))
 
 
-def test_a_campaign_with_a_worker_killed(cluster: tuple[str, int], tmp_path: Path):
-    address, head = cluster
+def test_a_campaign_with_a_worker_killed(cluster: tuple[str, int, dict[str, str]], tmp_path: Path):
+    address, head, environment = cluster
     listed = tmp_path / "digits" / "instances.csv"
     listed.parent.mkdir()
     listed.write_text(f"{MODEL},{HOLDS},60\n{MODEL},{FAILS},60\n{tmp_path}/absent.onnx,{HOLDS},60\n")
@@ -114,7 +126,7 @@ def test_a_campaign_with_a_worker_killed(cluster: tuple[str, int], tmp_path: Pat
     killer.start()
     out = tmp_path / "out"
     command = [sys.executable, "-m", "certify", "batch", str(listed), "--out", str(out), "--cluster", address]
-    result = subprocess.run(command, cwd=ROOT, env=LOOPBACK, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     killer.join(60.0)
     assert killed

@@ -159,10 +159,10 @@ def test_a_worker_stays_until_it_has_grown():
 
 @LANES
 def test_memory_is_limited(lane: type[Lane]):
-    tight = through(lane(), tasks(INSTANCES, Options(memory=128.0)))
-    assert {r.status for r in tight} <= {"out-of-memory", "unsat", "sat"}
-    enough = through(lane(), tasks(INSTANCES, Options(memory=1500.0)))
-    assert [r.status for r in enough] == ["unsat", "sat"]
+    tight, enough = (Options(memory=limit) for limit in (128.0, 1500.0))
+    found = through(lane(), tasks(INSTANCES[:1], tight)) + through(lane(), tasks(INSTANCES[:1], enough))
+    assert found[0].status in ("out-of-memory", "unsat")
+    assert found[1].status == "unsat"
 
 
 def test_a_library_that_gives_up_for_lack_of_memory():
