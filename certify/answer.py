@@ -34,6 +34,7 @@ def as_dict(
         "notes": list(verdict.notes),
         "warnings": [] if query is None else [warning.as_dict() for warning in query.warnings],
         "advice": verdict.advice,
+        "trace": verdict.trace,
     }
 
 

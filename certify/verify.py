@@ -86,7 +86,7 @@ class Run:
             return self.sat(proof.outcome.witness)
         if proof.outcome.closed:
             return self._unsat(proof)
-        self.progress.bound = proof.outcome.bound
+        self.progress.reach(proof.outcome.bound)
         return self.undecided(Status.UNKNOWN if proof.outcome.finished else Status.TIMEOUT)
 
     def _attack(self, crowd: Crowd) -> Witness | None:
@@ -141,4 +141,5 @@ class Run:
             "open": p.open,
             "abandoned": p.abandoned,
         }
-        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": tuple(dict.fromkeys(p.notes))}
+        notes, trace = tuple(dict.fromkeys(p.notes)), tuple(p.trace.points())
+        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": notes, "trace": trace}

@@ -42,7 +42,7 @@ def test_the_page(tmp_path: Path, environment: dict[str, str]) -> None:
         if spec.name not in (Path(HOLDS).name, Path(FAILS).name):
             spec.unlink()
     blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         done = shell(block, tmp_path, environment)
         assert done.returncode == 0, block + done.stderr

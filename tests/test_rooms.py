@@ -33,6 +33,8 @@ DOORS: dict[str, set[str]] = {
     "batch": {"network", "query", "problem", "witness", "verdict", "verify", "backends", "api", "answer"},
     "report": {"batch", "verdict"},
     "api": {"network", "query", "problem", "bounds", "verdict", "verify", "backends"},
+    "suite": {"report"},
+    "pytest_plugin": {"api", "query", "verdict", "batch", "report", "suite"},
     "spec": {"network", "query", "verdict", "api"},
     "torch_export": {"network", "witness"},
     "__init__": {"api", "network", "spec", "torch_export"},

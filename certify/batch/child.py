@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import IO
 
 # How long after its time a child is killed that does not end by itself.
 KILL_AFTER = 15.0
+# Of the resident memory that the system reports, in a MiB: bytes on macOS, elsewhere KiB.
+RSS_UNIT = 2**20 if sys.platform == "darwin" else 2**10
 MOST_OUTPUT = 2000  # characters of standard error that are kept
 
 
@@ -24,6 +27,12 @@ class Usage:
     wall: float
     cpu: float
     peak_mib: float
+
+
+def own_usage(started: float) -> Usage:
+    """What this process used until now; started: on the clock of time.monotonic."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / RSS_UNIT)
 
 
 class Child:
@@ -49,10 +58,8 @@ class Child:
         if not pid:
             return None
         self.process.returncode = self.code = os.waitstatus_to_exitcode(status)
-        # On macOS in bytes, elsewhere in KiB.
-        unit = 2**20 if sys.platform == "darwin" else 2**10
         wall = time.monotonic() - self.started
-        return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+        return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / RSS_UNIT)
 
     def kill(self) -> None:
         """Kill it and everything it started."""

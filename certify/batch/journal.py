@@ -23,7 +23,9 @@ Identity = tuple[str, str, str, str]
 
 
 def read_journal(folder: str | Path) -> list[Record]:
-    """The records in a campaign's folder, the last of each instance, in the order in which instances came first.
+    """The records in a campaign's folder, or in a file like the one there: the last of each instance.
+
+    They come in the order in which the instances came first.
 
     A record of files that have changed since gives way to the one of the files as they are now. Raises InputError where
     there is no campaign, ParseError for a damaged line. A line still being written is left out.
@@ -41,7 +43,7 @@ def last_of_each(records: Iterable[Record]) -> list[Record]:
 
 def read_lines(folder: str | Path) -> Iterator[Record]:
     """Every record in a campaign's folder, as `read_journal` reads it."""
-    path = Path(folder) / JOURNAL
+    path = Path(folder) if Path(folder).is_file() else Path(folder) / JOURNAL
     try:
         text = path.read_bytes()
     except OSError as error:

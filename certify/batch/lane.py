@@ -38,9 +38,10 @@ class Lane(Protocol):
         """End whatever runs."""
 
 
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+def now(ago: float = 0.0) -> str:
+    """The time so many seconds ago: UTC, ISO 8601."""
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=ago)
+    return then.isoformat(timespec="seconds")
 
 
 def record_of(task: Task, started: str, usage: Usage, answer: dict[str, Any] | None, failure: str, code: int) -> Record:
@@ -70,6 +71,7 @@ def record_of(task: Task, started: str, usage: Usage, answer: dict[str, Any] | N
         started=started,
         sha256=task.sha256,
         index=task.instance.index,
+        trace=[[round(seconds, 4), bound, n] for seconds, bound, n in answer.get("trace", [])],
     )
 
 

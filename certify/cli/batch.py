@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.gate import FailOn, Reports, gate
 from certify.errors import InputError
 from certify.threads import cores
 
@@ -56,12 +57,14 @@ def batch(
     ] = None,
     cpus: Annotated[int, typer.Option(min=1, help="With --cluster: cores per instance.")] = 1,
     gpus: Annotated[float, typer.Option(min=0.0, help="With --cluster: GPUs per instance.")] = 0.0,
+    report: Reports = None,
+    fail_on: FailOn = None,
 ) -> None:
     """Run every instance in a process of its own and keep what came of it in DIR.
 
     DIR/results.jsonl gets one line per instance, as it ends; DIR/results.csv is as VNN-COMP writes it, with the
     counterexamples beside it. Whatever is killed, --resume goes on. Exit codes: 0 all instances were run, whatever came
-    of them, 2 input or usage error, 3 stopped before the end.
+    of them (with --fail-on as for `certify check`), 2 input or usage error, 3 stopped before the end.
     """
     with reported():
         from certify.batch.instances import read_instances
@@ -71,6 +74,7 @@ def batch(
         from certify.batch.task import Options, make_tasks
         from certify.cli.batch_progress import BatchProgress
 
+        door = gate(report, fail_on, by_default=())
         again = _statuses(retry)
         _check_backend(backend)
         if cluster and warm:
@@ -95,7 +99,8 @@ def batch(
             finally:
                 write_results(out, last_of_each(journal.records.values()))
             progress.summary(out, complete)
-    raise typer.Exit(0 if complete else INCOMPLETE)
+            code = door.close({"": [journal.records[t.identity] for t in tasks if t.identity in journal.records]})
+    raise typer.Exit(code if complete or code else INCOMPLETE)
 
 
 def _keep(records: Generator[Record], journal: Journal, progress: BatchProgress, fail_fast: bool) -> bool:

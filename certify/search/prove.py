@@ -159,7 +159,7 @@ class Prover:
     def _settle(self, root: Root, name: str) -> bool:
         """Record where the root stands; True if its goal is refuted."""
         self.progress.domains = max(self.progress.domains, 1)
-        self.progress.bound = root.bound
+        self.progress.reach(root.bound)
         if not root.bound > 0.0:
             return False
         self.progress.leaves += 1
