@@ -19,6 +19,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_wanted() -> int:
+    """For libraries that use several: what the user asked for by OMP_NUM_THREADS, else every core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked)) if asked.isdigit() else cores()
+
+
 def keep_freed_memory() -> None:
     """Reuse freed memory instead of handing it back after every large array: page faults cost as much as arithmetic.
 

@@ -61,6 +61,11 @@ class Linear(Op):
         """Most products or summands that meet in one element of `forward` or `adjoint`; 0 where nothing is computed."""
         return 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether it only adds and multiplies by whole numbers, so that of whole numbers it makes whole numbers."""
+        return False
+
     def linear(self, *xs: Array) -> Array:
         """sum_i A_i x_i."""
         raise NotImplementedError
@@ -92,6 +97,14 @@ class Linear(Op):
     def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
         """The adjoint: a linear op's gradient does not depend on where."""
         return self.adjoint(grad)
+
+
+def whole_numbers(array: Array | None) -> bool:
+    """Whether an array, if there is one, holds whole numbers only; the first ones tell in most cases."""
+    if array is None:
+        return True
+    flat = array.reshape(-1)
+    return bool((flat[:16] == flat[:16].round()).all()) and bool((flat == flat.round()).all())
 
 
 @dataclass(frozen=True)
