@@ -94,7 +94,7 @@ def parse_networks(field: str) -> dict[str, str]:
         networks: dict[str, str] = dict(pairs)
     except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(f"{field}: not a list of networks and files") from error
-    well_formed = all(isinstance(pair, tuple) and all(isinstance(text, str) and text for text in pair) for pair in pairs)
+    well_formed = all(isinstance(pair, tuple) and all(isinstance(t, str) and t for t in pair) for pair in pairs)
     if not networks or len(networks) < len(pairs) or not well_formed:
         raise ValueError(f"{field}: not a list of networks and files")
     return networks

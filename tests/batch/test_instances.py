@@ -63,7 +63,7 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str):
 
 @pytest.mark.parametrize("field", ["[]", "[('f', 1)]", "[('f', 'a'), ('f', 'b')]", "[1]", "[('f', 'a', 'b')]"])
 def test_other_lists_are_refused(field: str):
-    with pytest.raises(ValueError, match="list of pairs"):
+    with pytest.raises(ValueError, match="not a list of networks"):
         parse_networks(field)
 
 
