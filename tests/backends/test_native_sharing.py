@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from random_problems import problem, relu_network
 
 from certify.arrays import Array
 from certify.backends import native_sharing
-from certify.backends.native_sharing import Report, RowSharer, Sharer
+from certify.backends.native_sharing import Report, RowSharer, Sharer, _Giver
 from certify.backends.second_process import Send
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, intermediate_bounds
@@ -107,7 +108,17 @@ def test_whoever_has_nothing_left_gets_some_back(monkeypatch: pytest.MonkeyPatch
         self.push(one)
         return other
 
-    halve, parent, taken = Frontier.halve, os.getpid(), []
+    def not_before_it_is_asked(self: _Giver, frontier: Frontier) -> None:
+        while not waited and not self._send.asked():
+            time.sleep(0.001)
+        if not waited:
+            waited.append(True)
+            self._send(frontier.halve())
+        give(self, frontier)
+
+    halve, parent, taken, waited = Frontier.halve, os.getpid(), [], []
+    give = _Giver.share
+    monkeypatch.setattr(_Giver, "share", not_before_it_is_asked)
     monkeypatch.setattr(Frontier, "halve", lambda self: (nearly_all if os.getpid() == parent else halve)(self))
     monkeypatch.setattr(Sharer, "refill", lambda self, f: (refill(self, f), taken.append(len(f)))[0])
     monkeypatch.setattr(native_sharing, "ASK_EVERY", 0.01)
