@@ -46,6 +46,15 @@ def keep_freed_memory() -> None:
         return
 
 
+def limit_memory(n_bytes: int) -> None:
+    """Make allocations beyond so many bytes fail, where the system can (Linux)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    ceiling = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """The same for code that runs inside somebody else's process."""

@@ -12,6 +12,7 @@ from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
+from certify.bounds.quadratic import joint_planes
 from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
@@ -102,6 +103,9 @@ def intermediate_bounds(
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
+        joint = None if forms is None else joint_planes(node.op, inputs, node.inputs, box, forms)
+        if joint is not None:
+            relaxed.planes[node.name] = joint
         if any(name not in relaxed.noise and name != INPUT for name in node.inputs):
             relaxed.noise[node.name] = plane_noise(node.op, inputs)
         ranges[node.name] = Interval(*node.op.interval(*inputs))

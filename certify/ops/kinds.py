@@ -8,6 +8,7 @@ ordinary axis of the shape.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -111,12 +112,15 @@ class Planes:
     """lower_slopes . xs + lower_bias <= f(xs) <= upper_slopes . xs + upper_bias on the box it was made for.
 
     Arrays are broadcastable to [batch, spec, *shape]; slopes have one entry per input; a bias of None is zero.
+    shift: in place of biases, where both slopes are the same: from weights [batch, spec, *shape], how far the weighted
+    sum of all elements is above the weighted sum of their planes, at least, [batch, spec].
     """
 
     lower_slopes: tuple[Array, ...]
     lower_bias: Array | None
     upper_slopes: tuple[Array, ...]
     upper_bias: Array | None
+    shift: Callable[[Array], Array] | None = None
 
 
 class Relaxation:
@@ -148,6 +152,11 @@ class Relaxation:
 @dataclass(frozen=True, eq=False)
 class Nonlinear(Op):
     """A function of same-shaped tensors, applied element by element, that methods see through its relaxation."""
+
+    @property
+    def factors(self) -> tuple[int, int] | None:
+        """The two inputs, by position, that this op is the product of; None if it is no product."""
+        return None
 
     @property
     def steepest(self) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import Rows, Walk, backward
+from certify.bounds.bend import bend
 from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
@@ -97,6 +98,7 @@ class InputSplit:
         relaxed = intermediate_bounds(network, box, known=known or None, forms=forms)
         needed = np.flatnonzero((~(domains.margins > 0.0)).any(axis=0))
         walk = backward(network, self._rows(domains.task, needed), relaxed.planes, noise=relaxed.noise, keep=True)
+        walk = bend(walk, relaxed)
         found = np.full(domains.margins.shape, -np.inf)
         found[:, needed] = to_numpy(walk.form.lower(box))
         margins = np.fmax(domains.margins, found)
@@ -222,7 +224,7 @@ class InputSplit:
         place = {row: i for i, row in enumerate(detail.rows.tolist())}
         for number in sorted(set(domains.task.tolist())):
             required = [r for r in self.goals[number].required.tolist() if r in place]
-            if len(required) < 2:
+            if not required:
                 continue
             mine = np.flatnonzero(domains.task == number)
             source = open_[mine] if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
