@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.arithmetic import add
+from certify.ops.arithmetic import add, scale
 from certify.ops.kinds import Relaxation
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.relu import Relu
@@ -225,3 +225,23 @@ def thresholded_relu(node: NodeSpec, build: Builder) -> Value:
         return bent
     jump = build.emit(ScaleShift.scalar(x.shape, alpha), build.emit(Step((x.shape,), x.shape), moved))
     return add(build, bent, jump)
+
+
+@register("Shrink", handled="two Relu and two jumps, slopes optimised", since=9,
+          examples=lambda: [Example([(2, 3)], {"lambd": 0.25, "bias": 0.25}),
+                            Example([(5,)], {"lambd": 0.25})])  # fmt: skip
+def shrink(node: NodeSpec, build: Builder) -> Value:
+    """Towards zero by the bias where |x| > lambd, else 0: relu(x - lambd) + (lambd - bias) (x > lambd), mirrored."""
+    x = node.variable()
+    threshold, bias = float(node.attributes.get("lambd", 0.5)), float(node.attributes.get("bias", 0.0))
+    if threshold < 0.0:
+        raise node.unsupported("lambd must not be negative")
+    halves = []
+    for sign in (1.0, -1.0):
+        beyond = build.emit(ScaleShift.scalar(x.shape, sign, -threshold), x)
+        half = build.emit(Relu((x.shape,), x.shape), beyond)
+        if bias != threshold:
+            jump = build.emit(Step((x.shape,), x.shape), beyond)
+            half = add(build, half, scale(build, jump, np.asarray(threshold - bias)))
+        halves.append(half)
+    return add(build, halves[0], halves[1], -1)
