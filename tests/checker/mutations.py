@@ -244,8 +244,8 @@ def _of_problems(bases: dict[str, Base]) -> Iterator[Mutation]:
     yield spec("relation_turned", "boxes", "rejected", "not refuted", "(assert (<= Y_0", "(assert (>= Y_0")
     yield spec("other_output", "boxes", "rejected", "not refuted", "(<= Y_0", "(<= Y_1")
     yield spec("and_became_or", "cases", "rejected", "not refuted", "(assert (and (<= Y_0", "(assert (or (<= Y_0")
-    yield spec("case_added", "cases", "rejected", "not refuted", "(assert (or ", "(assert (or (and (>= X_0 0.0) (<= X_0 0.0) "
-               "(>= X_1 0.0) (<= X_1 0.0))")  # fmt: skip
+    point = "(assert (or (and (>= X_0 0.0) (<= X_0 0.0) (>= X_1 0.0) (<= X_1 0.0))"
+    yield spec("case_added", "cases", "rejected", "not refuted", "(assert (or ", point)
     yield spec(
         "parenthesis_missing", "boxes", "malformed", "parenthesis", "(assert (<= X_0 1.0))", "(assert (<= X_0 1.0)"
     )

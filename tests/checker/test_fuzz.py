@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from certificates import Base, Contents, bases, read, sha256
-from certify.checker.check import check
-from certify.checker.outcome import Malformed, Refusal, Rejected
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from certify.checker.check import check
+from certify.checker.outcome import Malformed, Refusal, Rejected
 
 CORPUS = Path(__file__).parent / "corpus"
 TRIES = int(os.environ.get("CERTIFY_FUZZ", "100"))
