@@ -19,6 +19,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_wanted() -> int:
+    """For libraries that use several: what the user asked for by OMP_NUM_THREADS, else every core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked)) if asked.isdigit() else cores()
+
+
 def keep_freed_memory() -> None:
     """Reuse freed memory instead of handing it back after every large array: page faults cost as much as arithmetic.
 
@@ -33,6 +39,15 @@ def keep_freed_memory() -> None:
         c_library.mallopt(trim_threshold, 2**31 - 1)
     except (OSError, AttributeError, TypeError):
         return
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Make allocations beyond so many bytes fail, where the system can (Linux)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    ceiling = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
 
 
 @contextmanager

@@ -9,30 +9,34 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "certify"
 
-LEAVES = {"errors", "settings", "arrays", "files", "threads"}
+LEAVES = {"errors", "settings", "arrays", "files", "threads", "clock"}
 # Room -> rooms it may import, leaves aside. A room is a folder or a file directly under certify/.
 DOORS: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
     "arrays": set(),
     "threads": set(),
+    "clock": set(),
     "files": set(),
     "ops": set(),
     "query": set(),
     "network": {"ops"},
     "problem": {"network", "query"},
     "bounds": {"ops", "network", "problem"},
-    "attack": {"ops", "network", "problem"},
+    "attack": {"ops", "network", "query", "problem"},
     "witness": {"query", "problem"},
     "search": {"ops", "network", "query", "problem", "bounds"},
     "verdict": {"witness", "search"},
     "certificate": {"ops", "network", "query", "problem", "bounds", "witness", "search", "verdict"},
     "checker": set(),
     "verify": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict"},
+    "answer": {"problem", "verdict"},
     "backends": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict", "verify"},
-    "batch": {"query", "verdict", "backends"},
+    "batch": {"network", "query", "problem", "witness", "verdict", "verify", "backends", "api", "answer"},
     "report": {"batch", "verdict"},
     "api": {"network", "query", "problem", "bounds", "verdict", "certificate", "verify", "backends"},
+    "suite": {"report"},
+    "pytest_plugin": {"api", "query", "verdict", "batch", "report", "suite"},
     "spec": {"network", "query", "verdict", "api"},
     "torch_export": {"network", "witness"},
     "__init__": {"api", "network", "spec", "torch_export"},

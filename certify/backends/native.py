@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -22,6 +21,7 @@ from certify.search.branch_and_bound import Accept, Helper, Progress
 from certify.search.input_split import InputSplit
 from certify.search.prove import Prover
 from certify.settings import Budget, Settings
+from certify.threads import threads_wanted
 
 if TYPE_CHECKING:
     from certify.search.value_split import ValueSplit
@@ -39,7 +39,7 @@ def choose_library(network: Network, device: str) -> Library:
             return NUMPY
         import torch
 
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(threads_wanted())
         if torch.cuda.is_available():
             return Library("torch", "float64", "cuda")
         if device == "cuda":

@@ -148,7 +148,7 @@ class Sharer:
         target = Target(brancher.problem, brancher.goal, brancher.problem.network)
 
         def propose(points: np.ndarray) -> None:
-            points = snap(points, brancher.goal)
+            points = snap(points, brancher.goal.lower, brancher.goal.upper)
             unsafe = points[target.worst(points) <= 0.0]
             send(unsafe if len(unsafe) else None)
 

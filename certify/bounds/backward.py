@@ -91,6 +91,8 @@ def backward(
 
 def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | float]:
     """Coefficients of the op's inputs, and the offset: the sign of the weight picks the plane."""
+    if planes.shift is not None:
+        return tuple(weight * slope for slope in planes.lower_slopes), planes.shift(weight)
     below = negative(weight)
     above = weight - below
     shift: Array | float = 0.0

@@ -12,6 +12,7 @@ from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
+from certify.bounds.quadratic import joint_planes
 from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
@@ -20,6 +21,8 @@ from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 # stay in the cache halve the time of convolutional networks against 2**24 and cost nothing elsewhere.
 WALK_FLOATS = 2**19
 WALK_FLOATS_CUDA = 2**24
+# Ranges narrower than this share of the largest value beside them are made of rounding, which walks have more of.
+ROUNDING_ONLY = 2.0**-30
 
 
 @dataclass
@@ -90,13 +93,19 @@ def intermediate_bounds(
         mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
         for name in dict.fromkeys(node.inputs):
             done = tightened.setdefault(name, np.zeros(mask.shape, dtype=bool))
-            index = np.flatnonzero(mask & ~done) if only is None else left.pop(name, np.zeros(0, dtype=int))
+            worth = mask & ~done
+            if only is None and worth.any():
+                worth &= _wide(ranges[name])
+            index = np.flatnonzero(worth) if only is None else left.pop(name, np.zeros(0, dtype=int))
             if bound_rows is not None and index.size:
                 ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
                 done |= mask
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
+        joint = None if forms is None else joint_planes(node.op, inputs, node.inputs, box, forms)
+        if joint is not None:
+            relaxed.planes[node.name] = joint
         if any(name not in relaxed.noise and name != INPUT for name in node.inputs):
             relaxed.noise[node.name] = plane_noise(node.op, inputs)
         ranges[node.name] = Interval(*node.op.interval(*inputs))
@@ -107,6 +116,13 @@ def intermediate_bounds(
 
 def _any_of_batch(mask: Array) -> np.ndarray:
     return to_numpy(mask).any(axis=0).reshape(-1)
+
+
+def _wide(interval: Interval) -> np.ndarray:
+    """Mask [elements]: where a range of some box of the batch is more than rounding."""
+    lower, upper = (to_numpy(side).reshape(len(side), -1) for side in interval)
+    largest = np.maximum(abs(lower), abs(upper)).max(axis=1, keepdims=True)
+    return np.asarray(~(upper - lower <= ROUNDING_ONLY * largest).all(axis=0))
 
 
 def _tighten(

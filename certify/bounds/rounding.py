@@ -31,16 +31,39 @@ def deployed(op: Linear, roundoff: float) -> float:
 
 
 def linear_range(op: Linear, inputs: list[Interval], roundoff: float = 0.0) -> Interval:
-    """Interval arithmetic for a linear op by midpoint and radius, [batch, *shape], rounded outward.
+    """Interval arithmetic for a linear op by midpoint and radius, [batch, *shape], rounded outward where it rounds.
 
     roundoff: of the deployed model's arithmetic, 0 for exact one.
     """
+    if op.terms == 0:  # nothing is computed, so each end becomes an end
+        return Interval(op.forward(*(i.lower for i in inputs)), op.forward(*(i.upper for i in inputs)))
     share = gamma(inputs[0].lower, op.terms) + deployed(op, roundoff)
     center = op.forward(*(i.center for i in inputs))
+    exact = _exact(op, inputs)
     radius = op.magnitude.linear(*(i.radius + share * reach(i) for i in inputs))
     if op.bias is not None:
         radius = radius + share * abs(op.bias)
+    if exact is not None:
+        radius = namespace(radius).where(exact, op.magnitude.linear(*(i.radius for i in inputs)), radius)
     return Interval(center - radius, center + radius)
+
+
+def _exact(op: Linear, inputs: list[Interval]) -> Array | None:
+    """Mask [batch, *shape]: where only whole numbers meet whose sums have room in the mantissa. None: nowhere.
+
+    What is compared with a whole number (a place, a class) depends on it: the smallest slack lets both answers in.
+    """
+    if not op.whole:
+        return None
+    whole = [(i.lower == i.lower.round()) & (i.upper == i.upper.round()) for i in inputs]
+    if not all(bool(mask.any()) for mask in whole):
+        return None
+    xp = namespace(inputs[0].lower)
+    ones = (xp.ones_like(i.lower) for i in inputs)
+    others = op.magnitude.linear(*(xp.where(mask, 0.0 * one, one) for mask, one in zip(whole, ones, strict=True)))
+    size = op.magnitude.linear(*(reach(i) for i in inputs))
+    size = size if op.bias is None else size + abs(op.bias)
+    return (others == 0.0) & (size < 0.125 / roundoff(size))
 
 
 def noise(op: Linear, inputs: list[Interval], roundoff: float = 0.0) -> Array | None:

@@ -40,7 +40,11 @@ class Columns:
         assert ground.relaxed is not None
         self.kept, self.elements = ground.kept, []
         for value in self.values:
-            low, high = (to_numpy(side)[0].reshape(-1) for side in ground.relaxed.intervals[value])
+            interval = ground.relaxed.intervals.get(value)
+            if interval is None:  # the cheapest bounds sufficed, and nothing refers to anything
+                self.elements.append(np.zeros(0, dtype=int))
+                continue
+            low, high = (to_numpy(side)[0].reshape(-1) for side in interval)
             self.elements.append(np.flatnonzero((low < 0.0) & (high > 0.0)))
         self.rectifier = np.repeat(np.arange(len(self.values)), [len(e) for e in self.elements])
         self.start = np.concatenate([[0], np.cumsum([len(e) for e in self.elements])]).astype(int)

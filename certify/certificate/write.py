@@ -85,10 +85,12 @@ def _proof(writer: Writer, problem: Problem, proof: Proof) -> dict[str, Any]:
 def _boxes(writer: Writer, name: str, problem: Problem, tree: SearchTree) -> dict[str, Any]:
     """A tree of boxes: its cuts are all there is to it."""
     cuts = [step for step in tree.steps if isinstance(step, InputCut)]
+    if any((cut.below != cut.above).any() for cut in cuts):
+        raise CertificateError("cuts between whole numbers, of inputs that are rounded, cannot be written down so far")
     branches = Branches.of(cuts, len(tree.roots))
     writer.array(f"{name}/cut_node", branches.node)
     writer.array(f"{name}/cut_axis", branches.ordered([cut.axis for cut in cuts]).astype(np.int32))
-    writer.array(f"{name}/cut_point", branches.ordered([cut.point for cut in cuts]).astype(np.float64))
+    writer.array(f"{name}/cut_point", branches.ordered([cut.below for cut in cuts]).astype(np.float64))
     assert tree.ground is not None
     return {"kind": "boxes", "cases": tree.ground.goals.tolist()}
 

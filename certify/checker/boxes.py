@@ -101,13 +101,13 @@ class _Search:
         """Bound a batch; the halves of those that are not refuted."""
         engine = self.engine
         found = engine.hidden(boxes.lower, boxes.upper, boxes.hidden)
-        form = engine.walk(*self._rows(), found)
+        form = engine.walk(*start_rows(engine, self.outputs, self.inputs, self.rhs), found)
         margins = np.maximum(boxes.margins, engine.least(form, boxes.lower, boxes.upper))
         done = refuted(self.formula, margins)
         if len(self.required) > 1 and not done.all():
             done = done | joint(engine, boxes.lower, boxes.upper, form, self.required)
         boxes = Boxes(boxes.node, boxes.lower, boxes.upper, margins, found)
-        if len(self.required) > 1:
+        if self.required:
             for row in self.required:
                 boxes.lower, boxes.upper = clip_box(engine, boxes.lower, boxes.upper, form, row)
             done = done | (boxes.lower > boxes.upper).any(axis=1)
@@ -128,9 +128,6 @@ class _Search:
         lower[odd, axis[odd]] = np.maximum(lower[odd, axis[odd]], point[odd])
         twice.node = self.tree.roots + 2 * cut + np.arange(len(cut)) % 2
         return twice.take(np.flatnonzero((lower <= upper).all(axis=1)))
-
-    def _rows(self) -> tuple[dict[int, Array], Array, Array]:
-        return start_rows(self.engine, self.outputs, self.inputs, self.rhs)
 
 
 def rows_of(engine: Engine, spec: Specification, atoms: list[int]) -> tuple[Array, Array, Array]:

@@ -14,14 +14,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from certify.checker.arithmetic import Arithmetic
-from certify.checker.operators import Convolution, Dense, Node, Permutation, Rectifier, Scale, Shape, Sum
+from certify.checker.operators import Convolution, Dense, Node, Rectifier, Scale, Shape, Sum
 from certify.checker.outcome import Malformed, Unsupported
 
 # Attributes understood, by operator. Nothing else may occur.
 KNOWN: dict[str, set[str]] = {
     "Add": set(), "Sub": set(), "Mul": set(), "Relu": set(), "Identity": set(), "Constant": {"value"},
     "MatMul": set(), "Gemm": {"alpha", "beta", "transA", "transB"}, "Flatten": {"axis"}, "Reshape": {"allowzero"},
-    "Squeeze": {"axes"}, "Unsqueeze": {"axes"}, "Transpose": {"perm"}, "Dropout": {"ratio", "seed"},
+    "Dropout": {"ratio", "seed"},
     "Conv": {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"},
 }  # fmt: skip
 OPSETS = range(7, 26)
@@ -225,12 +225,6 @@ class _Reader:
         self.rectifiers.append(node)
         return self._emit(node, x.shape)
 
-    def _transpose(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
-        (x,) = operands
-        order = tuple(attributes.get("perm", range(len(x.shape))[::-1]))
-        index = np.arange(self.sizes[x.number]).reshape(x.shape).transpose(order)
-        return self._emit(Permutation((x.number,), index.size, None, 0, index=index.reshape(-1)), index.shape)
-
     def _identity(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         return operands[0]
 
@@ -254,19 +248,3 @@ class _Reader:
             return Value(x.number, np.empty(x.shape, dtype=np.int8).reshape(shape).shape)
         except ValueError as error:
             raise Unsupported(f"Reshape of {x.shape} to {shape}") from error
-
-    def _squeeze(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
-        axes = self._axes(operands, attributes)
-        shape = np.squeeze(np.empty(operands[0].shape, dtype=np.int8), axes).shape
-        return Value(operands[0].number, shape)
-
-    def _unsqueeze(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
-        axes = self._axes(operands, attributes)
-        shape = np.expand_dims(np.empty(operands[0].shape, dtype=np.int8), axes or ()).shape
-        return Value(operands[0].number, shape)
-
-    def _axes(self, operands: list[Any], attributes: dict[str, Any]) -> tuple[int, ...] | None:
-        given = operands[1] if len(operands) > 1 else attributes.get("axes")
-        if isinstance(given, Value):
-            raise Unsupported("computed axes")
-        return None if given is None else tuple(int(n) for n in given)

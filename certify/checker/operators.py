@@ -94,23 +94,6 @@ class Sum(Affine):
 
 
 @dataclass
-class Permutation(Affine):
-    """x[index]."""
-
-    index: Array = None
-
-    def apply(self, xs: list[Array], magnitude: bool = False) -> Array:
-        """x[index]."""
-        return xs[0][:, self.index]
-
-    def pull(self, w: Array) -> list[Array]:
-        """The inverse permutation."""
-        found = np.empty_like(w)
-        found[:, self.index] = w
-        return [found]
-
-
-@dataclass
 class Convolution(Affine):
     """weight: [out, in / groups, *kernel]; shapes: of one image [channels, *space], in and out."""
 

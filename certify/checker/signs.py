@@ -27,9 +27,9 @@ class Free:
     """The free entries: rectifier and element of each, and their places by rectifier."""
 
     def __init__(self, engine: Engine, certificate: Certificate, name: str) -> None:
-        numbers = {node.name: node.number for node in engine.network.rectifiers}
+        self.numbers = numbers = {node.name: node.number for node in engine.network.rectifiers}
         names = certificate.header["rectifiers"]
-        if any(not isinstance(n, str) or n not in numbers for n in names) or len(set(names)) != len(names):
+        if any(type(n) is not str or n not in numbers for n in names) or len(set(names)) != len(names):
             raise Rejected("the certificate names rectifiers that the model does not have")
         index = certificate.array(f"{name}/free_rectifier", "i", (None,))
         self.element = certificate.array(f"{name}/free_element", "i", (len(index),))
@@ -158,8 +158,10 @@ class _Search:
         if not isinstance(groups, list):
             raise Malformed("hidden is a list")
         for group, index in enumerate(groups):
-            k = self._rectifier(names[whole(index, len(names), "a rectifier")])
-            elements = self._elements(f"{self.name}/hidden_{group}_elements", k)
+            k = self.free.numbers[names[whole(index, len(names), "a rectifier")]]
+            elements = self.certificate.array(f"{self.name}/hidden_{group}_elements", "i", (None,))
+            if (elements >= self.engine.network.rectifiers[k].size).any():
+                raise Malformed("an element that the rectifier does not have")
             at = self.free.before(k)
             shape = (2 * len(elements), len(at))
             slopes = slopes_in(self.certificate, f"{self.name}/hidden_{group}_slopes", shape)[None]
@@ -169,15 +171,6 @@ class _Search:
 
             found.setdefault(k, []).append((elements, made))
         return found
-
-    def _rectifier(self, name: Any) -> int:
-        return next(node.number for node in self.engine.network.rectifiers if node.name == name)
-
-    def _elements(self, name: str, k: int) -> np.ndarray:
-        elements = self.certificate.array(name, "i", (None,))
-        if len(elements) and elements.max() >= self.engine.network.rectifiers[k].size:
-            raise Malformed(f"{name} names elements that the rectifier does not have")
-        return elements
 
     # ---- trees ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,11 @@ class Add(Linear):
             int(np.prod(self.out_shape)) // max(1, int(np.prod(s))) for s in self.in_shapes
         )
 
+    @property
+    def whole(self) -> bool:
+        """Signs are."""
+        return True
+
     def linear(self, *xs: Array) -> Array:
         """The signed sum."""
         total = None

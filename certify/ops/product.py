@@ -57,6 +57,8 @@ class McCormick(Relaxation):
 class Product(Nonlinear):
     """x * y for two tensors of one shape."""
 
+    factors = (0, 1)
+
     def forward(self, *xs: Array) -> Array:
         """The product."""
         return xs[0] * xs[1]

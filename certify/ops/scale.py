@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.kinds import Linear, Shape
+from certify.ops.kinds import Linear, Shape, whole_numbers
 
 
 def sum_to(array: Array, out_shape: Shape, in_shape: Shape) -> Array:
@@ -58,6 +59,11 @@ class ScaleShift(Linear):
     def terms(self) -> int:
         """One product; the adjoint sums over broadcast axes."""
         return 1 + int(np.prod(self.out_shape)) // max(1, int(np.prod(self.in_shapes[0])))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Where scale and shift are."""
+        return whole_numbers(self.scale) and whole_numbers(self.shift)
 
     def linear(self, *xs: Array) -> Array:
         """scale * x."""

@@ -100,11 +100,20 @@ class Prover:
     def screen(self) -> list[OpenGoal]:
         """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
         soon = self.budget.share(SCREEN_SHARE)
+        self._screen_together(soon)
         for root in self.roots:
-            if not soon.expired():
+            if not root.bounded and not soon.expired():
                 self._take_stage(root, "CROWN", partial(root.crown, soon))
         open_roots = [OpenGoal(r.goal, r.margins > 0.0) for r in self.roots if not r.bound > 0.0]
         return [OpenGoal(goal, np.zeros(len(goal.atoms), dtype=bool)) for goal in self.few] + open_roots
+
+    def _screen_together(self, budget: Budget) -> None:
+        if len(self.roots) > 1:
+            from certify.search.screen import screen
+
+            self.progress.stage = "CROWN"
+            for root in screen(self.roots, budget.expired):
+                self._settle(root, "CROWN")
 
     def search(self, accept: Accept) -> Proof:
         """Refute what is open. accept: takes proposed points [k, n_inputs], returns a witness or None."""
@@ -113,6 +122,8 @@ class Prover:
             brancher.tree.ground = Ground(self.few_numbers)
             self.proof.trees.append(("input splits", brancher.tree))
             self.proof.add(self._branch("input splits", brancher, accept, self.budget, lambda: False))
+        if self.proof.outcome.witness is None:
+            self._screen_together(self.budget)
         for root in self.roots:
             if self.proof.outcome.witness is not None:
                 break
@@ -152,7 +163,7 @@ class Prover:
     def _settle(self, root: Root, name: str) -> bool:
         """Record where the root stands; True if its goal is refuted."""
         self.progress.domains = max(self.progress.domains, 1)
-        self.progress.bound = root.bound
+        self.progress.reach(root.bound)
         if not root.bound > 0.0:
             return False
         self.progress.leaves += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -85,6 +85,13 @@ class Root:
             return
         self.relaxed, self.bounded = relaxed, True
         self._take(lower, form)
+
+    def take_crown(self, known: Mapping[str, Interval], lower: Array, form: LinearForm) -> None:
+        """What plain CROWN found of this box in a batch: bounds of relaxed values, margins [1, atoms], their form."""
+        self.bounded = True
+        self._take(lower, form)
+        if not self.bound > 0.0:
+            self.relaxed = intermediate_bounds(self.network, self.box, known=known, bound_rows=None)
 
     def alpha_rows(self) -> None:
         """Optimised slopes for the margin rows alone."""

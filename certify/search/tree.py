@@ -21,11 +21,16 @@ ROOT = -1
 
 
 class InputCut(NamedTuple):
-    """Nodes cut in two at `point` along input `axis`: child one below, child two above. Arrays over the nodes."""
+    """Nodes cut in two along input `axis`: child one ends at `below`, child two begins at `above`. Arrays over nodes.
+
+    These differ only for an input that the network rounds first, which takes in between what it takes in one of the
+    children, see `rounded`.
+    """
 
     node: np.ndarray
     axis: np.ndarray
-    point: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
     children: np.ndarray
 
 
