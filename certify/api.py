@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from certify.verdict import Verdict
 from certify.verify import Run
 
 Files = str | Path | Mapping[str, str | Path]
+FLOAT32_ROUNDOFF = 2.0**-24
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
 
@@ -55,11 +56,20 @@ def check(
     with one_blas_thread():
         with clock.measure("load"):
             problem = load_problem(model, spec, settings, load)
+            if settings.semantics == "float32":
+                problem = replace(problem, network=replace(problem.network, roundoff=FLOAT32_ROUNDOFF))
         run = Run(problem, settings, budget, clock)
         started(run)
         with clock.measure("load"):
             prover = backend.prover(problem, settings, budget, run.progress)
-        return run.verify(prover)
+        verdict = run.verify(prover)
+    if settings.evidence and verdict.status.value in ("sat", "unsat"):
+        from certify.certificate.certified import certified
+
+        with clock.measure("certificate"):
+            verdict = certified(verdict, problem, settings, budget)
+        verdict = replace(verdict, seconds=clock.seconds)
+    return verdict
 
 
 def load_problem(

@@ -62,3 +62,9 @@ class NumericalError(CertifyError):
 
 class ParityError(InputError):
     """Our graph and onnxruntime disagree on the same input: the model would be verified as something else."""
+
+
+class CertificateError(CertifyError):
+    """There is a verdict, but no certificate of it can be written, or it was not accepted."""
+
+    exit_code = 3

@@ -100,6 +100,7 @@ def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Prog
     prover = NativeProver(problem, choose_library(problem.network, settings.device), budget, progress)
     prover.seed = settings.seed if settings.attack else None
     prover.processes = settings.processes
+    prover.evidence = settings.evidence
     return prover
 
 

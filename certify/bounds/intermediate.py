@@ -82,8 +82,8 @@ def intermediate_bounds(
     for node in network.nodes:
         if isinstance(node.op, Linear):
             inputs = [ranges[name] for name in node.inputs]
-            ranges[node.name] = linear_range(node.op, inputs)
-            found = noise(node.op, inputs)
+            ranges[node.name] = linear_range(node.op, inputs, network.roundoff)
+            found = noise(node.op, inputs, network.roundoff)
             if found is not None:
                 relaxed.noise[node.name] = found
             if node.name in known:

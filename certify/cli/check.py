@@ -42,6 +42,13 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class Semantics(str, Enum):
+    """Values of --semantics."""
+
+    real = "real"
+    float32 = "float32"
+
+
 def check(
     context: typer.Context,
     files: Annotated[
@@ -73,6 +80,17 @@ def check(
         Expected | None, typer.Option(help="Exit 0 if this is the verdict, else 1 (3: undecided).")
     ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 whatever the verdict is.")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Where to write a certificate of the verdict, for `python -m certify.checker`.")
+    ] = None,
+    recheck: Annotated[
+        bool,
+        typer.Option("--recheck", help="Say unsat only if the checker, in a process of its own, accepts the proof."),
+    ] = False,
+    semantics: Annotated[
+        Semantics,
+        typer.Option(help="What to prove: of exact arithmetic, or of float32 in any order (implies --recheck)."),
+    ] = Semantics.real,
     report: Reports = None,
     fail_on: FailOn = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show stages and statistics.")] = False,
@@ -104,7 +122,7 @@ def check(
 
         # A limit on memory is one on this process.
         allowed = 1 if process is None or memory is not None else processes or cores()
-        settings = Settings(backend, device.value, seed, attack, strict, allowed)
+        settings = Settings(backend, device.value, seed, attack, strict, allowed, certificate, recheck, semantics.value)
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, worst_margin
-from certify.search.tree import Leaves, SearchTree
+from certify.search.record import walk_recorder
+from certify.search.tree import Ground, HiddenWalk, Leaves, SearchTree
 from certify.settings import Budget
 
 # Share of the time that may go into the root's bounds.
@@ -36,8 +38,8 @@ class OutOfTimeError(Exception):
 class Root:
     """The bounds of one goal before any split, made tighter stage by stage."""
 
-    def __init__(self, problem: Problem, goal: Goal, network: Network, budget: Budget) -> None:
-        """network: in the array library to work in."""
+    def __init__(self, problem: Problem, goal: Goal, network: Network, budget: Budget, number: int = 0) -> None:
+        """network: in the array library to work in; number: of the goal, among all."""
         self.problem, self.goal, self.network = problem, goal, network
         put = network.library.put
         self.box = Interval(put(goal.lower[None]), put(goal.upper[None]))
@@ -49,6 +51,10 @@ class Root:
         self.bounded = False
         self.row_trees_pay = True
         self.budget = budget.share(ROOT_SHARE)
+        self.number = number
+        self.kept: dict[str, np.ndarray] = {}
+        self.walks: list[HiddenWalk] = []
+        self.obstacle = ""
 
     @property
     def bound(self) -> float:
@@ -91,12 +97,16 @@ class Root:
         """Optimised slopes for the margin rows alone."""
         self._optimise_rows()
 
-    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows]) -> None:
-        """Optimised slopes for every inexact hidden value too, layer by layer. shared: as in `row_trees`."""
+    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows], evidence: bool = False) -> None:
+        """Optimised slopes for every inexact hidden value too, layer by layer. shared: as in `row_trees`.
+
+        evidence: whether to keep the slopes.
+        """
         floats = sum(unstable(self.relaxed).values()) * sum(int(np.prod(s)) for s in self.network.shapes.values())
-        if floats < SHARED_FLOATS:
+        if floats < SHARED_FLOATS or evidence:
             shared = lambda bound_rows: bound_rows  # noqa: E731
-        self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired, shared)
+        record = walk_recorder(self.walks) if evidence else None
+        self.relaxed = tighten(self.network, self.box, self.relaxed.intervals, self.budget.expired, shared, record)
         self._optimise_rows()
 
     @property
@@ -113,6 +123,7 @@ class Root:
         from certify.search.row_trees import RowTrees
 
         known, before = self.reduced(), self.bound
+        self.obstacle = "bounds of hidden values come from a branch and bound of their own"
         inexact = unstable(known)
         rows = {name: 2 * count for name, count in inexact.items()}
         way = shared(RowTrees(work, rows, nbytes, budget.expired))
@@ -132,9 +143,10 @@ class Root:
         self.points = to_numpy(form.minimiser(self.box))[0][~(self.margins > 0.0)]
 
     def reduced(self) -> Relaxed:
-        """The bounds, on the network without the rectifiers that are dead on the whole box."""
+        """The bounds, on the network without the rectifiers that are dead on the whole box. Sets `kept`."""
         alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
         network, kept = drop_dead_neurons(self.relaxed.network, alive)
+        self.kept = kept
         known = {
             name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
             for name, i in self.relaxed.intervals.items()
@@ -146,7 +158,14 @@ class Root:
         tree = SearchTree(np.zeros(1, dtype=int), 2**30)
         slopes = {name: tuple(to_numpy(s) for s in parts) for name, parts in self.slopes.items()}
         tree.add(Leaves(np.zeros(1, dtype=int), self.margins[None], slopes, {}))
+        tree.ground = replace(self.ground([]), kept={})
         return tree
+
+    def ground(self, clauses: list[tuple[int, ...]]) -> Ground:
+        """What trees stand on that prove conjunctions of the goal, in the network that `reduced` made."""
+        return Ground(
+            np.array([self.number]), clauses, self.relaxed, self.kept, tuple(self.walks), self.slopes, self.obstacle
+        )
 
 
 def unstable(relaxed: Relaxed) -> dict[str, int]:
