@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import KINDS, finish, layer, quotient_net, start
@@ -13,6 +15,7 @@ from certify.backends.torch_parts import layer as torch_layer
 from certify.errors import ParityError, UnsupportedOp
 from certify.network.graph import Network
 from certify.ops.dense import Dense
+from certify.ops.jumps import Truncate
 from certify.ops.layout import reshape
 from certify.ops.reduce import SumOver
 from certify.ops.registry import Entry, Example, NodeSpec, all_entries
@@ -31,7 +34,10 @@ def network_of(entry: Entry, example: Example) -> Network:
     for shape in example.inputs:
         if isinstance(shape, tuple):
             end = next(ends)
-            operands.append(reshape(build, take(build, x, 0, np.arange(end - int(np.prod(shape)), end)), shape))
+            piece = reshape(build, take(build, x, 0, np.arange(end - int(np.prod(shape)), end)), shape)
+            if example.kind == "int":
+                piece = replace(build.emit(Truncate((shape,), shape), piece), kind="int")
+            operands.append(piece)
         else:
             operands.append(np.asarray(shape))
     spec = NodeSpec(entry.op_type, "n", example.opset, tuple(operands), example.attributes, example.n_outputs)

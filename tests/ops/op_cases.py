@@ -104,7 +104,9 @@ def nonlinear_ops() -> dict[str, Nonlinear]:
         key: [getattr(op, f.name) for f in dataclasses.fields(op) if f.name not in ("in_shapes", "out_shape")]
         for key, op in found.items()
     }
-    return {"".join(map(str, [type(op).__name__, *parameters[key]])): op for key, op in found.items()}
+    # Of one function of several numbers of inputs, that of the fewest: grids over more are too large.
+    fewest_last = sorted(found.items(), key=lambda item: -len(item[1].in_shapes))
+    return {"".join(map(str, [type(op).__name__, *parameters[key]])): op for key, op in fewest_last}
 
 
 def put(library: Library, *arrays: np.ndarray) -> tuple[Array, ...]:
