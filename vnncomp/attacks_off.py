@@ -19,10 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 from certify.api import load_problem
-from certify.backends.native import TwoProcessProver, choose_library
+from certify.backends.native import NativeProver, choose_library
 from certify.errors import CertifyError
 from certify.search.branch_and_bound import Progress
-from certify.search.prove import Prover
 from certify.settings import Budget
 
 
@@ -33,8 +32,8 @@ def outcome(model: Path, spec: Path, seconds: float, processes: int) -> str:
     except CertifyError:
         return "unreadable"
     budget = Budget.starting_now(seconds)
-    kind = TwoProcessProver if processes > 1 else Prover
-    prover = kind(problem, choose_library(problem.network, "cpu"), budget, Progress())
+    prover = NativeProver(problem, choose_library(problem.network, "cpu"), budget, Progress())
+    prover.processes = processes
     prover.screen()
     return "CLOSED" if prover.search(lambda points: None).outcome.closed else "open"
 
