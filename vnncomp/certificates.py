@@ -20,7 +20,9 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmark import Instance, read_instances
+from benchmark import chosen_instances
+
+from certify.batch.instances import Instance, networks_field
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,21 @@ class Row:
     reason: str
 
 
-def measure(folder: Path, instance: Instance, timeout: float | None, semantics: str) -> Row:
+def measure(instance: Instance, timeout: float | None, semantics: str) -> Row:
     """Search with a certificate, then check it."""
-    base = folder / instance.benchmark
-    model, spec = str(base / instance.onnx), str(base / instance.vnnlib)
+    model, spec = networks_field(instance.networks), instance.spec
     with tempfile.TemporaryDirectory() as scratch:
         report, proof = Path(scratch) / "report.json", Path(scratch) / "proof.cert"
-        command = [sys.executable, "-m", "certify", "check", model, spec, "--timeout", str(timeout or instance.timeout)]
+        command = [
+            sys.executable,
+            "-m",
+            "certify",
+            "check",
+            model,
+            spec,
+            "--timeout",
+            str(timeout or instance.timeout or 60.0),
+        ]
         command += ["--json", str(report), "--certificate", str(proof), "--semantics", semantics]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
@@ -64,9 +74,7 @@ def measure(folder: Path, instance: Instance, timeout: float | None, semantics: 
             answer, _, reason = (done.stdout.strip() or done.stderr.strip()[-300:]).partition("\n")
         writing = data.get("seconds", {}).get("certificate", 0.0)
     stage = str(data.get("statistics", {}).get("stage", ""))
-    return Row(
-        instance.benchmark, instance.onnx, instance.vnnlib, verdict, stage, search, writing, size, answer, check, reason
-    )
+    return Row(instance.category, model, spec, verdict, stage, search, writing, size, answer, check, reason)
 
 
 def print_table(rows: list[Row]) -> None:
@@ -119,8 +127,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="append rows as JSON lines to this file")
     given = parser.parse_args()
     rows = []
-    for instance in read_instances(given.folder, [name for name in given.set.split(",") if name], given.only):
-        row = measure(given.folder, instance, given.timeout, given.semantics)
+    for instance in chosen_instances(given.folder, [name for name in given.set.split(",") if name], given.only):
+        row = measure(instance, given.timeout, given.semantics)
         rows.append(row)
         if given.out:
             with given.out.open("a") as file:

@@ -15,6 +15,7 @@ COMMANDS = sorted((Path(__file__).resolve().parents[2] / "vnncomp").glob("*.py")
 def test_every_command_explains_itself(
     command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(command.parent)
     monkeypatch.setattr(sys, "argv", [str(command), "--help"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(command), run_name="__main__")
