@@ -57,6 +57,11 @@ class McCormick(Relaxation):
 class Product(Nonlinear):
     """x * y for two tensors of one shape."""
 
+    @property
+    def drafts(self) -> bool:
+        """Yes."""
+        return True
+
     def forward(self, *xs: Array) -> Array:
         """The product."""
         return xs[0] * xs[1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from certify.arrays import Array
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
@@ -27,21 +29,23 @@ def tighten(
     known: Mapping[str, Interval],
     expired: Callable[[], bool],
     shared: Callable[[BoundRows], BoundRows] = lambda bound_rows: bound_rows,
+    needed: Mapping[str, np.ndarray] | None = None,
+    ascent: Ascent = ASCENT,
 ) -> Relaxed:
     """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up.
 
-    shared: who else takes part, as a way to bound rows made of another.
+    shared: who else takes part, as a way to bound rows made of another; needed: see `intermediate_bounds`.
     """
-    return intermediate_bounds(network, box, known=known, bound_rows=shared(optimised(expired)))
+    return intermediate_bounds(network, box, known=known, bound_rows=shared(optimised(expired, ascent)), needed=needed)
 
 
-def optimised(expired: Callable[[], bool]) -> BoundRows:
+def optimised(expired: Callable[[], bool], ascent: Ascent = ASCENT) -> BoundRows:
     """A way to bound rows: with optimised slopes, or plain CROWN once the time is up."""
 
     def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
         if expired():
             return crown_rows(relaxed, rows)
-        found = optimise(relaxed, rows, ASCENT, expired=expired)
+        found = optimise(relaxed, rows, ascent, expired=expired)
         return found.lower, found.form
 
     return bound_rows
