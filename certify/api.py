@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from certify.arrays import NUMPY, to_numpy
 from certify.backends.base import load_backend
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
+from certify.clock import Clock
 from certify.errors import InputError
 from certify.network.graph import INPUT
 from certify.network.read_onnx import Model, load_model
@@ -22,9 +23,10 @@ from certify.query.syntax import Query
 from certify.settings import Budget, Settings
 from certify.threads import one_blas_thread
 from certify.verdict import Verdict
-from certify.verify import Clock, Run
+from certify.verify import Run
 
 Files = str | Path | Mapping[str, str | Path]
+FLOAT32_ROUNDOFF = 2.0**-24
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
 
@@ -37,13 +39,15 @@ def check(
     settings: Settings | None = None,
     started: Callable[[Run], None] = lambda run: None,
     budget: Budget | None = None,
+    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
     model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
     that are equal to another. spec: the VNN-LIB file, or what `load_query` made of one. timeout: seconds; memory: bytes
     the search may use (None: no limit). `started` receives the run before the search begins, so that its progress can
-    be watched. Raises InputError for input that cannot be used.
+    be watched. `load` reads a model file, with the hidden tensors wanted of it. Raises InputError for input that cannot
+    be used.
     """
     settings = settings or Settings()
     budget = budget or Budget.starting_now(timeout, memory)
@@ -51,15 +55,29 @@ def check(
     backend = load_backend(settings.backend)
     with one_blas_thread():
         with clock.measure("load"):
-            problem = load_problem(model, spec, settings)
+            problem = load_problem(model, spec, settings, load)
+            if settings.semantics == "float32":
+                problem = replace(problem, network=replace(problem.network, roundoff=FLOAT32_ROUNDOFF))
         run = Run(problem, settings, budget, clock)
         started(run)
         with clock.measure("load"):
             prover = backend.prover(problem, settings, budget, run.progress)
-        return run.verify(prover)
+        verdict = run.verify(prover)
+    if settings.evidence and verdict.status.value in ("sat", "unsat"):
+        from certify.certificate.certified import certified
+
+        with clock.measure("certificate"):
+            verdict = certified(verdict, problem, settings, budget)
+        verdict = replace(verdict, seconds=clock.seconds)
+    return verdict
 
 
-def load_problem(model: Files, spec: str | Path | Query, settings: Settings | None = None) -> Problem:
+def load_problem(
+    model: Files,
+    spec: str | Path | Query,
+    settings: Settings | None = None,
+    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+) -> Problem:
     """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
     query = spec if isinstance(spec, Query) else load_query(spec, strict=strict)
@@ -69,15 +87,16 @@ def load_problem(model: Files, spec: str | Path | Query, settings: Settings | No
     for network in query.networks:
         key = files[network.name], tuple(tensor.value for tensor in network.hidden)
         if key not in loaded:
-            loaded[key] = load_model(*key)
+            loaded[key] = load(*key)
         models[network.name] = loaded[key]
     return pose(models, query, strict=strict)
 
 
 @dataclass(frozen=True)
 class RegionBounds:
-    """Bounds on one region. outputs: (lower, upper), [n_outputs] each; margins: [atoms] lower bounds, by atom number;
-    hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each relaxation is inexact.
+    """Bounds on one region. outputs: (lower, upper), [n_outputs] each, of what `names` says; margins: [atoms] lower
+    bounds, by atom number; hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each
+    relaxation is inexact.
     """
 
     goal: Goal
@@ -85,6 +104,7 @@ class RegionBounds:
     margins: np.ndarray
     hidden: dict[str, tuple[np.ndarray, np.ndarray]]
     unstable: dict[str, int]
+    names: tuple[str, ...]
 
 
 def bound(
@@ -120,4 +140,5 @@ def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> Reg
         node.name: int(to_numpy(node.nonlinear_op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
         for node in network.nonlinear
     }
-    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable)
+    names = tuple(map(problem.output_name, range(n)))
+    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names)

@@ -24,11 +24,14 @@ class InputError(CertifyError):
 
 
 class ParseError(InputError):
-    """A specification that cannot be read. Lines and columns count from 1."""
+    """A text that cannot be read, a specification above all. Lines and columns count from 1.
 
-    def __init__(self, file: str, line: int, column: int, message: str, hint: str = "") -> None:
-        self.file, self.line, self.column = file, line, column
-        super().__init__(f"{file}:{line}:{column}: {message}", hint)
+    complaint: the message without its place; code: one of `query.diagnostics.CODES`, "" for other texts.
+    """
+
+    def __init__(self, file: str, line: int, column: int, complaint: str, hint: str = "", code: str = "") -> None:
+        self.file, self.line, self.column, self.complaint, self.code = file, line, column, complaint, code
+        super().__init__(f"{file}:{line}:{column}: {code}{' ' if code else ''}{complaint}", hint)
 
 
 class UnsupportedOp(InputError):
@@ -43,8 +46,8 @@ class ModelError(InputError):
     """A model file that is missing, damaged or malformed."""
 
 
-class ShapeMismatch(InputError):
-    """Model and specification do not fit each other."""
+class ShapeMismatch(ParseError):
+    """A declaration of the specification that does not fit the model."""
 
 
 class BackendError(InputError):
@@ -59,3 +62,9 @@ class NumericalError(CertifyError):
 
 class ParityError(InputError):
     """Our graph and onnxruntime disagree on the same input: the model would be verified as something else."""
+
+
+class CertificateError(CertifyError):
+    """There is a verdict, but no certificate of it can be written, or it was not accepted."""
+
+    exit_code = 3

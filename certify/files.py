@@ -42,7 +42,7 @@ def write_text(path: str | Path, text: str) -> None:
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

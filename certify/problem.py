@@ -8,8 +8,8 @@ where atom i's margin is  outputs[i] . N(x) + inputs[i] . x - rhs[i].  Refuting 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from certify.files import read_bytes, resolve
 from certify.network.graph import Network, TensorSpec
 from certify.network.passes.join_networks import Wiring, join_networks
 from certify.network.read_onnx import Model
+from certify.query.diagnostics import Diagnostic
 from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region, atoms_of
 from certify.query.normal_form import UnsafeSet, lower
 from certify.query.syntax import NetworkDeclaration, Query, Tensor
@@ -63,6 +64,13 @@ class Problem:
         """The regions, one after the other, as they are multiplied out."""
         for region in self.unsafe.regions:
             yield goal_of(region)
+
+    def output_name(self, output: int) -> str:
+        """What an output of the network is called in the query; of a product, all factors."""
+        assert self.query is not None
+        inputs, columns = sum(tensor.size for tensor in self.query.inputs), self.unsafe.columns
+        factors = (inputs + output,) if columns is None else columns.outputs[output]
+        return " * ".join(map(self.query.element, factors))
 
     def declared_inputs(self, x: np.ndarray) -> np.ndarray:
         """All declared inputs, laid end to end, from the ones that the network here takes."""
@@ -121,13 +129,15 @@ def pose(models: Model | Mapping[str, Model], query: Query, *, strict: bool = Fa
     """The problem that models and a query pose together. Raises ShapeMismatch where they do not fit.
 
     models: by name of the declared network, each with that network's hidden values as its first outputs; a single model
-    stands for the only network. Tensors are matched by position and number of elements; strict wants the shapes and
-    types of VNN-LIB 2.0 too.
+    stands for the only network. Tensors are matched by position and number of elements; where shapes or types of
+    VNN-LIB 2.0 differ, the problem's query has a warning, and strict refuses it.
     """
     if isinstance(models, Model):
         models = {query.networks[0].name: models}
+    warnings: list[Diagnostic] = []
     for network in query.networks:
-        _check_fit(query, network, models[network.name], strict)
+        warnings += _check_fit(query, network, models[network.name], strict)
+    query = replace(query, warnings=query.warnings + tuple(warnings))
     unsafe = lower(query)
     networks = {network.name: models[network.name].network for network in query.networks}
     if unsafe.columns is None:
@@ -138,8 +148,8 @@ def pose(models: Model | Mapping[str, Model], query: Query, *, strict: bool = Fa
     return Problem(joined, unsafe, {name: models[name] for name in networks}, query)
 
 
-def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: bool) -> None:
-    """Declared and actual tensors agree."""
+def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: bool) -> Iterator[Diagnostic]:
+    """Declared and actual tensors agree; a warning for each that does so in number of elements only."""
     hidden, specs = len(network.hidden), model.network.outputs
     assert tuple(spec.name for spec in specs[:hidden]) == tuple(tensor.value for tensor in network.hidden)
     kinds = (
@@ -149,17 +159,20 @@ def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: 
     )
     for kind, tensors, actual in kinds:
         _check_sizes(query, kind, tensors, actual, model)
-        shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in actual)
         for tensor, spec in zip(tensors, actual, strict=False):
-            said = (
-                f"{query.file} declares {tensor.name} {tensor.dtype} {list(tensor.shape)}, but the model has {shapes}"
-            )
+            declared = f"{tensor.name} is declared {tensor.dtype} {list(tensor.shape)}"
+            said = f"{declared}, but {spec.name} of {model.path} is {spec.dtype} {list(spec.shape)}"
+            place = query.file, *query.locate(tensor.offset)
             if tensor.dtype in INTEGERS and spec.dtype not in INTEGERS:
-                raise ShapeMismatch(said, "declare a floating-point type or real: certify computes with real numbers")
+                hint = "declare a floating-point type or real: certify computes with real numbers"
+                raise ShapeMismatch(*place, said, hint, "V0405")
             # The type of a hidden value is not written in the model file.
             same = tensor.shape == spec.shape and (tensor.dtype in ("real", spec.dtype) or kind == "hidden value")
-            if strict and query.version != "1.0" and not same:
-                raise ShapeMismatch(said, "declare the model's own shapes and types, or leave out --strict")
+            if query.version != "1.0" and not same:
+                if strict:
+                    hint = "declare the model's own shapes and types, or leave out --strict"
+                    raise ShapeMismatch(*place, said, hint, "V1406")
+                yield Diagnostic("V1406", "warning", *place, said)
 
 
 def _check_sizes(query: Query, kind: str, tensors: Sequence[Tensor], specs: Sequence[TensorSpec], model: Model) -> None:
@@ -167,8 +180,9 @@ def _check_sizes(query: Query, kind: str, tensors: Sequence[Tensor], specs: Sequ
     if sum(declared) != sum(actual) or (query.version != "1.0" and declared != actual):
         shapes = ", ".join(f"{s.name} {s.dtype} {list(s.shape)}" for s in specs)
         counts = f"{sum(declared)} {kind}s" if sum(declared) != sum(actual) else f"{kind}s of sizes {declared}"
-        message = f"{query.file} declares {counts}, but {model.path} has {sum(actual)} ({shapes})"
-        raise ShapeMismatch(message, "is this specification meant for another model?")
+        message = f"{counts} are declared, but {model.path} has {sum(actual)} ({shapes})"
+        place = query.locate(tensors[0].offset)
+        raise ShapeMismatch(query.file, *place, message, "is this specification meant for another model?", "V0404")
 
 
 def goal_of(region: Region) -> Goal:
@@ -203,12 +217,31 @@ def worst_margin(formula: Formula, margins: Array) -> Array:
         return margins[:, formula]
     if not formula.parts:
         return np.full(len(margins), -np.inf if isinstance(formula, AllOf) else np.inf)
-    pick = np.maximum if isinstance(formula, AllOf) else np.minimum
-    leaves = [part for part in formula.parts if isinstance(part, int)]
-    found = [worst_margin(part, margins) for part in formula.parts if not isinstance(part, int)]
+    pick, other = (np.maximum, np.minimum) if isinstance(formula, AllOf) else (np.minimum, np.maximum)
+    leaves: list[int] = []
+    groups: list[tuple[int, ...]] = []  # parts of the other kind that hold nothing but atoms: there can be thousands
+    found = []
+    for part in formula.parts:
+        if isinstance(part, int):
+            leaves.append(part)
+        elif part.parts and type(part) is not type(formula) and all(isinstance(atom, int) for atom in part.parts):
+            groups.append(part.parts)  # type: ignore[arg-type]
+        else:
+            found.append(worst_margin(part, margins))
     if leaves:
         found.append(pick.reduce(margins[:, leaves], axis=1))
+    for alike in _by_length(groups):
+        # Atom by atom rather than group by group: thousands of groups, of a few atoms each.
+        each = reduce(other, (margins[:, place] for place in np.array(alike).T))
+        found.append(pick.reduce(each, axis=1))
     return pick.reduce(found)
+
+
+def _by_length(groups: list[tuple[int, ...]]) -> Iterable[list[tuple[int, ...]]]:
+    found: dict[int, list[tuple[int, ...]]] = {}
+    for group in groups:
+        found.setdefault(len(group), []).append(group)
+    return found.values()
 
 
 def clauses(formula: Formula, refuted: np.ndarray) -> Iterator[tuple[int, ...]]:

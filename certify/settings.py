@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Device = Literal["auto", "cpu", "cuda"]
+Semantics = Literal["real", "float32"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Settings:
     """How to run: the same for every backend. Nothing here needs tuning for a problem.
 
     processes: how many may work at once. A second one is forked, which is for processes of our own: the command line
-    allows as many as there are cores.
+    allows as many as there are cores. certificate: the file to write one to. recheck: whether the checker must accept
+    it before the answer is unsat. semantics: what the answer is to hold for, exact arithmetic on the model's weights or
+    float32 arithmetic in any order; for float32 the checker is always asked.
     """
 
     backend: str = "native"
@@ -48,3 +52,16 @@ class Settings:
     attack: bool = True
     strict: bool = False
     processes: int = 1
+    certificate: Path | None = None
+    recheck: bool = False
+    semantics: Semantics = "real"
+
+    @property
+    def evidence(self) -> bool:
+        """Whether to keep all that a certificate needs."""
+        return self.certificate is not None or self.checked
+
+    @property
+    def checked(self) -> bool:
+        """Whether the checker has the last word on a proof."""
+        return self.recheck or self.semantics == "float32"

@@ -10,13 +10,24 @@ VARIABLE = "OPENBLAS_NUM_THREADS"
 
 
 def limit_by_environment() -> None:
-    """Ask for one thread; only works before numpy is imported, and leaves the user's own choice alone."""
+    """Ask for one thread; only works before numpy is imported, and leaves the user's own choice alone.
+
+    Threads of torch are to sleep while they wait: where other processes want the cores too, spinning ones hold each
+    other up. Measured with two threads at a load of ten on two cores: 1 s instead of 15 s for a walk.
+    """
     os.environ.setdefault(VARIABLE, "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_wanted() -> int:
+    """For libraries that use several: what the user asked for by OMP_NUM_THREADS, else every core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked)) if asked.isdigit() else cores()
 
 
 def keep_freed_memory() -> None:
@@ -33,6 +44,15 @@ def keep_freed_memory() -> None:
         c_library.mallopt(trim_threshold, 2**31 - 1)
     except (OSError, AttributeError, TypeError):
         return
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Make allocations beyond so many bytes fail, where the system can (Linux)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    ceiling = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class Verdict:
     """A status with its evidence: a witness for sat, a proof for unsat; for the others, the reason.
 
     bound: proven lower bound of the property's margin over everything examined (positive means proved), None if nothing
-    was bounded. seconds: wall time by stage. statistics: counts by name. advice: what to try next.
+    was bounded. seconds: wall time by stage. statistics: counts by name. advice: what to try next. trace: how the
+    bound of what was being searched moved: seconds since the search began, bound, subproblems.
     """
 
     status: Status
@@ -46,6 +47,7 @@ class Verdict:
     statistics: dict[str, int | float | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     advice: str = ""
+    trace: tuple[tuple[float, float, int], ...] = ()
 
     def __post_init__(self) -> None:
         if (self.status is Status.SAT) != (self.witness is not None):

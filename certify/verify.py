@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from certify.attack.candidate import ORDER, Target, attack_goal, snap, try_points
+from certify.attack.candidate import ORDER, Target, attack_goal
+from certify.attack.crowd import Crowd
+from certify.clock import Clock
 from certify.network.parity import check_parity
 from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Progress
@@ -21,7 +21,7 @@ from certify.witness.replay import Replay, Witness, runtimes
 
 # Goals whose boxes are compared with onnxruntime, and goals attacked one by one before the search.
 GOALS_COMPARED = 3
-GOALS_ATTACKED = 64
+GOALS_ATTACKED = 16
 ATTACK_SHARE = 0.25
 # The largest difference from onnxruntime anywhere in a box, at most, by that at the few points compared.
 MORE_THAN_SEEN = 4.0
@@ -37,32 +37,6 @@ class Prover(Protocol):
 
     def search(self, accept: Accept) -> Proof:
         """Everything the backend can do about them; accept takes points worth a try."""
-
-
-@dataclass
-class Clock:
-    """Wall seconds by stage."""
-
-    _seconds: dict[str, float] = field(default_factory=dict)
-    _running: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds so far, stages that still run included."""
-        now, found = time.perf_counter(), dict(self._seconds)
-        for stage, start in list(self._running.items()):
-            found[stage] = found.get(stage, 0.0) + now - start
-        return found
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to the stage."""
-        self._running[stage] = time.perf_counter()
-        try:
-            yield
-        finally:
-            start = self._running.pop(stage)
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 class Run:
@@ -97,59 +71,49 @@ class Run:
         try:
             with self.clock.measure("bounds"):
                 open_goals = prover.screen()
-            witness = self._attack(open_goals) if self.settings.attack else None
-            if witness is not None:
-                return self.sat(witness)
+            network, noise = self.problem.network, self.rounding
+            crowd = Crowd([Target(self.problem, g.goal, network, g.refuted, noise) for g in open_goals])
+            if self.settings.attack and open_goals:
+                with self.clock.measure("attack"):
+                    witness = self._attack(crowd)
+                if witness is not None:
+                    return self.sat(witness)
             with self.clock.measure("search"):
-                proof = prover.search(self._acceptor(open_goals))
+                proof = prover.search(partial(crowd.offer, accept=self.replay))
         except MemoryError:
             return self.undecided(Status.OUT_OF_MEMORY)
         if proof.outcome.witness is not None:
             return self.sat(proof.outcome.witness)
         if proof.outcome.closed:
             return self._unsat(proof)
-        self.progress.bound = proof.outcome.bound
+        self.progress.reach(proof.outcome.bound)
         return self.undecided(Status.UNKNOWN if proof.outcome.finished else Status.TIMEOUT)
 
-    def _attack(self, open_goals: list[OpenGoal]) -> Witness | None:
-        """The attack room's methods on each open goal, within a share of the time."""
-        rng = np.random.default_rng(self.settings.seed)
-        budget = self.budget.share(ATTACK_SHARE)
-        with self.clock.measure("attack"):
-            for open_goal in open_goals[:GOALS_ATTACKED]:
-                self.progress.stage = "attack"
-                target = Target(self.problem, open_goal.goal, self.problem.network, open_goal.refuted, self.rounding)
-                try:
-                    witness = attack_goal(target, ORDER, rng, budget, self.replay)
-                except MemoryError:
-                    self.progress.notes.append("out of memory: the attack was cut short")
-                    return None
+    def _attack(self, crowd: Crowd) -> Witness | None:
+        """All open goals together if there are several, then the nearest ones by themselves, in a share of the time."""
+        rng, budget = np.random.default_rng(self.settings.seed), self.budget.share(ATTACK_SHARE)
+        self.progress.stage = "attack"
+        witness: Any = None
+        try:
+            if len(crowd.targets) > 1:
+                witness = crowd.attack(rng, budget, self.replay)
+            for number in crowd.nearest()[:GOALS_ATTACKED]:
                 if witness is not None or budget.expired():
-                    return witness
-        return None
-
-    def _acceptor(self, open_goals: list[OpenGoal]) -> Accept:
-        """Takes points that a search proposes: the first that the replay confirms, whichever goal's box it lies in."""
-        targets = [Target(self.problem, g.goal, self.problem.network, g.refuted, self.rounding) for g in open_goals]
-
-        def accept(points: np.ndarray) -> Any:
-            for target in targets:
-                goal = target.goal
-                mine = points if len(targets) == 1 else points[((points >= goal.lower) & (points <= goal.upper)).all(1)]
-                if len(mine):
-                    witness = try_points(target, snap(mine, goal), self.replay)
-                    if witness is not None:
-                        return witness
-            return None
-
-        return accept
+                    break
+                witness = attack_goal(crowd.targets[number], ORDER, rng, budget, self.replay)
+        except MemoryError:
+            self.progress.notes.append("out of memory: the attack was cut short")
+        return witness
 
     def sat(self, witness: Witness) -> Verdict:
         """Violated, by this witness."""
         return Verdict(Status.SAT, "an input breaks the property; onnxruntime confirms it", witness, **self._common())
 
     def _unsat(self, proof: Proof) -> Verdict:
-        grown = ", ".join(f"{name}: {tree.n_leaves} leaves" for name, tree in proof.trees) or "no region is unsafe"
+        leaves: Counter[str] = Counter()
+        for name, tree in proof.trees:
+            leaves[name] += tree.n_leaves
+        grown = ", ".join(f"{name}: {count} leaves" for name, count in leaves.items()) or "no region is unsafe"
         bound = proof.outcome.bound if np.isfinite(proof.outcome.bound) else None
         return Verdict(
             Status.UNSAT, f"no input breaks the property ({grown})", proof=proof, bound=bound, **self._common()
@@ -177,4 +141,5 @@ class Run:
             "open": p.open,
             "abandoned": p.abandoned,
         }
-        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": tuple(dict.fromkeys(p.notes))}
+        notes, trace = tuple(dict.fromkeys(p.notes)), tuple(p.trace.points())
+        return {"seconds": self.clock.seconds, "statistics": statistics, "notes": notes, "trace": trace}

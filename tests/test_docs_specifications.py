@@ -33,4 +33,4 @@ def test_an_example(folder: Path, capsys: pytest.CaptureFixture[str], number: in
     exec(compile(code, "docs/specifications.md", "exec"), {})
     assert capsys.readouterr().out == printed
     for path in folder.glob("*.vnnlib"):
-        assert not read_query(path, strict=True).notes
+        assert not read_query(path, strict=True).warnings

@@ -75,7 +75,7 @@ def test_the_saved_file_is_the_property(f: spec.Network, tmp_path: Path) -> None
     assert path.read_text() == prop.text
     assert prop.text.startswith("; class 0\n; wins\n(vnnlib-version <2.0>)")
     assert prop.models == {"N": f.path}
-    assert not parse_query(prop.text, strict=True).notes
+    assert not parse_query(prop.text, strict=True).warnings
     assert certify.check(prop.models, path, timeout=20).status is prop.check(timeout=20).status
 
 

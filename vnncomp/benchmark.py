@@ -14,36 +14,19 @@ import argparse
 import csv
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-DECIDED = ("sat", "unsat")
+from certify.batch.cold import ColdLane
+from certify.batch.instances import LIST, Instance, networks_field, read_instances
+from certify.batch.record import DECIDED, Record
+from certify.batch.runner import run
+from certify.batch.task import Options, make_tasks
+
 SURE = ("certain", "high")
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One row of an instances.csv; paths relative to the benchmark's folder."""
-
-    benchmark: str
-    onnx: str
-    vnnlib: str
-    timeout: float
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """How truth.csv and peers.csv name it."""
-        return self.benchmark, Path(self.onnx).name, Path(self.vnnlib).name
 
 
 @dataclass(frozen=True)
@@ -67,13 +50,10 @@ class Result:
         return {self.verdict, self.truth} == set(DECIDED)
 
 
-def read_instances(folder: Path, names: list[str], pattern: str) -> Iterator[Instance]:
+def chosen_instances(folder: Path, names: list[str], pattern: str) -> list[Instance]:
     """The instances of the benchmarks named (all, if none is), whose row contains the pattern."""
-    for benchmark in names or sorted(p.parent.name for p in folder.glob("*/instances.csv")):
-        with (folder / benchmark / "instances.csv").open(newline="") as file:
-            for row in csv.reader(file):
-                if row and pattern in ",".join(row):
-                    yield Instance(benchmark, row[0].strip(), row[1].strip(), float(row[2]))
+    lists = [folder / name / LIST for name in names] or sorted(folder.glob(f"*/{LIST}"))
+    return [i for i in read_instances(lists) if pattern in f"{networks_field(i.networks)},{i.spec}"]
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -84,43 +64,15 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def run(folder: Path, instance: Instance, timeout: float | None, options: list[str]) -> Result:
-    """One instance in a process of its own; killed 60 s after its time, as the organisers do."""
-    limit = timeout or instance.timeout
-    base = folder / instance.benchmark
-    with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch) / "report.json"
-        command = [sys.executable, "-m", "certify", "check", str(base / instance.onnx), str(base / instance.vnnlib)]
-        command += ["--timeout", str(limit), "--json", str(report), *options]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        out, error, usage = _wait(process, limit + 60.0)
-        seconds = time.perf_counter() - start
-        data = json.loads(report.read_text()) if report.exists() else {}
-    words = out.split()
-    verdict = words[0] if words and process.returncode in (0, 1, 3) else f"error {process.returncode}"
-    if verdict in DECIDED and seconds > limit + 1.0:
+def result_of(record: Record) -> Result:
+    """The record in this table's terms; a verdict later than its time is none."""
+    verdict = f"error {record.exit_code}" if record.status == "error" else record.status
+    if record.decided and record.wall > record.timeout + 1.0:
         verdict = "timeout"
-    detail = error.strip()[:200] or ", ".join(f"{k} {v}" for k, v in data.get("statistics", {}).items() if v)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Result(
-        *instance.key[:1], instance.onnx, instance.vnnlib, verdict, seconds, cpu, usage.ru_maxrss / 1024, detail
-    )
-
-
-def _wait(process: subprocess.Popen[str], limit: float):  # type: ignore[no-untyped-def]
-    """(stdout, stderr, resource usage) of the finished or killed process. Its output is small enough for the pipes."""
-    deadline = time.monotonic() + limit
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            break
-        if time.monotonic() > deadline:
-            process.kill()
-        time.sleep(0.005)
-    assert process.stdout is not None and process.stderr is not None
-    return process.stdout.read(), process.stderr.read(), usage
+    found = ", ".join(f"{k} {v}" for k, v in record.statistics.items() if v)
+    detail = record.reason[:200] if record.status == "error" else found
+    names = (Path(networks_field(record.networks)).name, Path(record.spec).name)
+    return Result(record.category, *names, verdict, record.wall, record.cpu, record.peak_mib, detail)
 
 
 def print_table(results: list[Result]) -> None:
@@ -148,7 +100,7 @@ def print_table(results: list[Result]) -> None:
 
 def print_peers(results: list[Result], peers: list[dict[str, str]], truth: dict[tuple[str, str, str], dict[str, str]]):
     """Against each tool of peers.csv, and the competition's own figures, on the instances both ran."""
-    ours = {(r.benchmark, Path(r.onnx).name, Path(r.vnnlib).name): r for r in results}
+    ours = {(r.benchmark, r.onnx, r.vnnlib): r for r in results}
     tools: dict[str, list[tuple[Result, str, float]]] = defaultdict(list)
     for row in peers:
         key = row["benchmark"], row["onnx"], row["vnnlib"]
@@ -182,29 +134,28 @@ def main() -> int:
     parser.add_argument("options", nargs="*", help="further options of certify check, after --")
     arguments = parser.parse_args()
     names = [name for name in arguments.set.split(",") if name]
-    instances = list(read_instances(arguments.folder, names, arguments.only))
+    instances = chosen_instances(arguments.folder, names, arguments.only)
+    tasks = make_tasks(instances, Options(arguments.timeout, extra=tuple(arguments.options)))
     truth = {
         (row["benchmark"], Path(row["onnx"]).name, Path(row["vnnlib"]).name): row
         for row in read_table(arguments.folder / "truth.csv")
     }
     results = []
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = partial(run, arguments.folder, timeout=arguments.timeout, options=arguments.options)
-        for instance, result in zip(instances, pool.map(jobs, instances), strict=True):
-            known = truth.get(instance.key, {})
-            result = Result(**{**asdict(result), "truth": known.get("verdict", ""),
-                               "confidence": known.get("confidence", "")})  # fmt: skip
-            results.append(result)
-            if arguments.out:
-                with arguments.out.open("a") as file:
-                    file.write(json.dumps(asdict(result)) + "\n")
-            if not arguments.quiet:
-                mark = " CONTRADICTED" if result.contradicted else ""
-                print(
-                    f"{result.benchmark:18} {Path(result.onnx).name[:34]:34} {Path(result.vnnlib).name[:40]:40} "
-                    f"{result.verdict:8} {result.seconds:7.2f} s  {result.detail}{mark}",
-                    flush=True,
-                )
+    for record in run(tasks, [ColdLane() for _ in range(arguments.jobs)]):
+        result = result_of(record)
+        known = truth.get((result.benchmark, result.onnx, result.vnnlib), {})
+        result = replace(result, truth=known.get("verdict", ""), confidence=known.get("confidence", ""))
+        results.append(result)
+        if arguments.out:
+            with arguments.out.open("a") as file:
+                file.write(json.dumps(asdict(result)) + "\n")
+        if not arguments.quiet:
+            mark = " CONTRADICTED" if result.contradicted else ""
+            print(
+                f"{result.benchmark:18} {result.onnx[:34]:34} {result.vnnlib[:40]:40} "
+                f"{result.verdict:8} {result.seconds:7.2f} s  {result.detail}{mark}",
+                flush=True,
+            )
     if results:
         print_table(results)
         print_peers(results, read_table(arguments.folder / "peers.csv"), truth)

@@ -38,7 +38,11 @@ class Target:
 
     def worst(self, x: np.ndarray) -> np.ndarray:
         """The formula's margin, [points], at inputs [points, n_inputs]: unsafe where <= 0."""
-        return worst_margin(self.goal.formula, self.margins(x))
+        return self.formula_margin(self.margins(x))
+
+    def formula_margin(self, margins: np.ndarray) -> np.ndarray:
+        """The formula's margin, [points], from those of the goal's atoms, [points, atoms]."""
+        return worst_margin(self.goal.formula, margins)
 
     def deployed(self, margins: np.ndarray) -> np.ndarray:
         """The smallest margins, [points, atoms], that the deployed model may have where our graph has these."""
@@ -56,9 +60,11 @@ Attack = Callable[[Target, np.random.Generator, Budget], Proposals]
 Accept = Callable[[np.ndarray], Any]
 
 
-def snap(x: np.ndarray, goal: Goal) -> np.ndarray:
-    """The nearest points that are float32 where the box holds a float32 value, and inside of the box exactly."""
-    lower, upper = goal.lower, goal.upper
+def snap(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """The nearest points that are float32 where the box holds a float32 value, and inside of the box exactly.
+
+    x: [points, n_inputs]; lower, upper: of one box for all, [n_inputs], or for each, [points, n_inputs].
+    """
     y = np.clip(x, lower, upper).astype(np.float32)
     wide = y.astype(np.float64)
     above, below = wide > upper, wide < lower
@@ -87,10 +93,10 @@ def attack_goal(
 
 def try_points(target: Target, x: np.ndarray, accept: Accept, most: int = 4) -> Any:
     """Snap, evaluate, and hand the (at most `most`) most violating points to `accept`, worst first."""
-    x = snap(x, target.goal)
+    x = snap(x, target.goal.lower, target.goal.upper)
     margins = target.margins(x)
-    worst = worst_margin(target.goal.formula, margins)
-    possible = worst_margin(target.goal.formula, target.deployed(margins)) <= 0.0
+    worst = target.formula_margin(margins)
+    possible = target.formula_margin(target.deployed(margins)) <= 0.0
     for place in np.argsort(worst)[:most]:
         if not possible[place]:
             return None

@@ -168,7 +168,7 @@ class LirpaProver:
     def _settle(self, root: Root, name: str) -> bool:
         """Record where the root stands; True if its goal is refuted."""
         self.progress.domains += 1
-        self.progress.bound = root.bound
+        self.progress.reach(root.bound)
         if not root.bound > 0.0:
             return False
         self.progress.leaves += 1

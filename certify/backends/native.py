@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -22,6 +21,7 @@ from certify.search.branch_and_bound import Accept, Helper, Progress
 from certify.search.input_split import InputSplit
 from certify.search.prove import Prover
 from certify.settings import Budget, Settings
+from certify.threads import threads_wanted
 
 if TYPE_CHECKING:
     from certify.search.value_split import ValueSplit
@@ -39,7 +39,7 @@ def choose_library(network: Network, device: str) -> Library:
             return NUMPY
         import torch
 
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(threads_wanted())
         if torch.cuda.is_available():
             return Library("torch", "float64", "cuda")
         if device == "cuda":
@@ -56,36 +56,40 @@ def _is_large(network: Network) -> bool:
     return work > MANY_MULTIPLICATIONS
 
 
-class TwoProcessProver(Prover):
-    """The prover with a second process beside it: for boxes of few inputs it looks for counterexamples in those that
-    come nearest to one (unless `seed` is None), for searches by signs it takes over half of what is open,
-    and half of the rows of a layer that is bounded by branch and bound.
+class NativeProver(Prover):
+    """The prover with help: for boxes of few inputs someone looks for counterexamples in another order (unless `seed`
+    is None). On numpy and with `processes` more than one, that is a second process, which also takes over half of what
+    is open in searches by signs, and half of the rows of a layer that is bounded by branch and bound.
     """
 
     seed: int | None = None
+    processes = 1
+
+    @property
+    def _two(self) -> bool:
+        return self.processes > 1 and self.network.library == NUMPY
 
     def _helped(
         self, brancher: InputSplit | ValueSplit, accept: Accept, budget: Budget
     ) -> AbstractContextManager[tuple[Accept, Helper | None]]:
-        if self.network.library != NUMPY:
-            return super()._helped(brancher, accept, budget)
-        if not isinstance(brancher, InputSplit):
-            from certify.backends.native_sharing import Sharer
+        if isinstance(brancher, InputSplit) and self.seed is not None:
+            from certify.backends.native_beside import Falsifier, FalsifierBeside
 
-            return Sharer(brancher, budget, accept, self.progress)
-        if self.seed is None:
+            beside = FalsifierBeside if self._two else Falsifier
+            return beside(accept, partial(self._falsify, self.seed))
+        if isinstance(brancher, InputSplit) or not self._two:
             return super()._helped(brancher, accept, budget)
-        from certify.backends.native_beside import Falsifier
+        from certify.backends.native_sharing import Sharer
 
-        return Falsifier(accept, partial(self._falsify, self.seed))
+        return Sharer(brancher, budget, accept, self.progress)
 
     def _falsify(self, seed: int) -> Iterator[np.ndarray]:
         from certify.backends.native_falsify import falsify
 
-        return falsify(self.problem, self.few, self.network, seed, self.budget)
+        return falsify(self.problem, self.few, self.network, seed, self.budget, boxes=self._two)
 
     def _shared(self, bound_rows: BoundRows) -> BoundRows:
-        if self.network.library != NUMPY:
+        if not self._two:
             return super()._shared(bound_rows)
         from certify.backends.native_sharing import RowSharer
 
@@ -93,11 +97,10 @@ class TwoProcessProver(Prover):
 
 
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> Prover:
-    library = choose_library(problem.network, settings.device)
-    if settings.processes < 2:
-        return Prover(problem, library, budget, progress)
-    prover = TwoProcessProver(problem, library, budget, progress)
+    prover = NativeProver(problem, choose_library(problem.network, settings.device), budget, progress)
     prover.seed = settings.seed if settings.attack else None
+    prover.processes = settings.processes
+    prover.evidence = settings.evidence
     return prover
 
 

@@ -1,18 +1,20 @@
-"""Best point first: the boxes in which an input came nearest to breaking the property are cut first, and descended in.
+"""Looking for counterexamples for as long as a search of boxes lasts, by two ways in turns of equal time.
 
-A prover that goes depth first keeps memory flat and leaves promising boxes for last; a counterexample that random
-restarts do not find sits in a box whose parent already held a good point. Run beside the prover, in another process.
+Evolution finds thin regions anywhere. Best point first: the boxes in which an input came nearest to breaking the
+property are cut first, and descended in; a prover that goes depth first keeps memory flat and leaves them for last.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import cycle, islice
 
 import numpy as np
 
 from certify.attack.candidate import Target
+from certify.attack.methods import evolution
 from certify.attack.methods.pgd import Plan, descend
 from certify.network.graph import Network
 from certify.problem import Goal, Problem, clauses
@@ -30,14 +32,41 @@ DESCENTS = 32
 MOST_BOXES = 8192
 
 
-def falsify(problem: Problem, goals: list[Goal], network: Network, seed: int, budget: Budget) -> Iterator[np.ndarray]:
-    """Points [k, n_inputs] that break the property on our graph, whenever there are some; one item per batch of boxes.
+def falsify(
+    problem: Problem, goals: list[Goal], network: Network, seed: int, budget: Budget, boxes: bool = True
+) -> Iterator[np.ndarray]:
+    """Points [k, n_inputs] that break the property on our graph, often none; ends when all boxes are proved.
 
-    network: the problem's, in the array library to work in.
+    network: the problem's, in the array library to work in. boxes: whether there is the memory to keep boxes.
     """
-    brancher = InputSplit(problem, goals, network, 0)
     targets = [Target(problem, goal, problem.network) for goal in goals]
     rng = np.random.default_rng(seed)
+    ways = [_populations(targets, rng, budget)]
+    if boxes:
+        ways.append(_best_boxes_first(InputSplit(problem, goals, network, 0), targets, rng, budget))
+    spent = [0.0] * len(ways)
+    while True:
+        began, way = time.perf_counter(), spent.index(min(spent))
+        points = next(ways[way], None)
+        if points is None:
+            return
+        spent[way] += time.perf_counter() - began
+        yield points
+
+
+def _populations(targets: list[Target], rng: np.random.Generator, budget: Budget) -> Iterator[np.ndarray]:
+    """One item per generation."""
+    for target in cycle(targets):
+        if budget.expired():
+            return
+        yield from evolution.propose(target, rng, budget)
+
+
+def _best_boxes_first(
+    brancher: InputSplit, targets: list[Target], rng: np.random.Generator, budget: Budget
+) -> Iterator[np.ndarray]:
+    """One item per batch of boxes."""
+    n_inputs = brancher.network.n_inputs
     roots = brancher.roots()
     pool = replace(roots, marks={"margin": np.full(len(roots), -np.inf)})
     while len(pool) and not budget.expired():
@@ -45,7 +74,7 @@ def falsify(problem: Problem, goals: list[Goal], network: Network, seed: int, bu
         bounded = brancher.bound(pool.select(order[:BATCH]), budget)
         pool = pool.select(order[BATCH:MOST_BOXES])
         if bounded.closed.all():
-            yield np.zeros((0, network.n_inputs))
+            yield np.zeros((0, n_inputs))
             continue
         domains = bounded.domains
         found, reached = [], np.full(len(domains), np.inf)

@@ -143,12 +143,12 @@ class Sharer:
     def _prove(self, given: Frontier, number: int, send: Send) -> None:
         """In the other process: search the given domains, send points that break the property, then the report."""
         brancher, progress = self._brancher, Progress()
-        brancher.tree = SearchTree(np.zeros(0, dtype=int), TREE_SENT)
+        brancher.tree = SearchTree(np.zeros(0, dtype=int), TREE_SENT, evidence=brancher.tree.evidence)
         brancher.tree.n_nodes = OTHER_NODES * (number + 1)
         target = Target(brancher.problem, brancher.goal, brancher.problem.network)
 
         def propose(points: np.ndarray) -> None:
-            points = snap(points, brancher.goal)
+            points = snap(points, brancher.goal.lower, brancher.goal.upper)
             unsafe = points[target.worst(points) <= 0.0]
             send(unsafe if len(unsafe) else None)
 

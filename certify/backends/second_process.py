@@ -46,7 +46,7 @@ class SecondProcess:
     def __init__(self, work: Callable[[Send], None]) -> None:
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(work, theirs, os.getpid()), daemon=True)
+        self._process = context.Process(target=_run, args=(work, theirs, self._pipe, os.getpid()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -73,8 +73,10 @@ class SecondProcess:
         self._process.join()
 
 
-def _run(work: Callable[[Send], None], pipe: Any, parent: int) -> None:
+def _run(work: Callable[[Send], None], pipe: Any, other_end: Any, parent: int) -> None:
     """The other process: quiet, and gone as soon as nobody listens any more."""
+    # A copy of the first process's end in here would keep a long message waiting for ever once that one is gone.
+    other_end.close()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))

@@ -19,7 +19,9 @@ class Record:
     "". networks: model file by network name ("" where the spec declares none by name). timeout: seconds allowed.
     status: sat, unsat, unknown, timeout, out-of-memory or error. wall, cpu: seconds of the whole process. stages:
     seconds by stage. bound: proven lower bound of the margin (positive means proved). witness: values by declared
-    variable, flat, in declaration order. peak_mib: largest resident memory. started: UTC, ISO 8601.
+    variable, flat, in declaration order. peak_mib: largest resident memory. started: UTC, ISO 8601. sha256: of each
+    file, by its path. index: position in the list of instances, which results.csv keeps. trace: how
+    the bound moved, [seconds, bound, subproblems] each.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Record:
     host: str = ""
     started: str = ""
     sha256: dict[str, str] = field(default_factory=dict)
+    index: int = 0
+    trace: list[list[float]] = field(default_factory=list)
 
     @property
     def decided(self) -> bool:

@@ -20,11 +20,13 @@ from certify.ops.kinds import Linear, Planes
 class Rows:
     """Rows to bound from below:  sum over names of coefficients[name] . value(name) + offset.
 
-    coefficients: [batch or 1, rows, *shape] by value name; offset: [batch or 1, rows].
+    coefficients: [batch or 1, rows, *shape] by value name; offset: [batch or 1, rows]. elements: as given to `rows_of`,
+    where that made them.
     """
 
     coefficients: dict[str, Array]
     offset: Array
+    elements: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -89,6 +91,8 @@ def backward(
 
 def _through(weight: Array, planes: Planes) -> tuple[tuple[Array, ...], Array | float]:
     """Coefficients of the op's inputs, and the offset: the sign of the weight picks the plane."""
+    if planes.shift is not None:
+        return tuple(weight * slope for slope in planes.lower_slopes), planes.shift(weight)
     below = negative(weight)
     above = weight - below
     shift: Array | float = 0.0
@@ -180,7 +184,7 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
         one_hot = np.zeros((len(flat), int(np.prod(network.shapes[name]))))
         one_hot[np.arange(len(flat)), flat] = 1.0
         coefficient = library.put(one_hot.reshape(len(flat), *network.shapes[name]))
-        return Rows({name: both_signs(coefficient)}, library.put(np.zeros((batch, 2 * index.shape[-1]))))
+        return Rows({name: both_signs(coefficient)}, library.put(np.zeros((batch, 2 * index.shape[-1]))), index)
     coefficients: dict[str, Array] = {}
     for source, part in zip(node.inputs, node.op.rows(flat, library), strict=True):
         coefficients[source] = coefficients[source] + part if source in coefficients else part
@@ -190,4 +194,4 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
     else:
         full = full_bias(node.op).reshape(-1)
         offset = full[flat] if isinstance(full, np.ndarray) else full[list(flat)]
-    return Rows({source: both_signs(part) for source, part in coefficients.items()}, both_signs(offset))
+    return Rows({source: both_signs(part) for source, part in coefficients.items()}, both_signs(offset), index)

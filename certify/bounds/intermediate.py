@@ -12,6 +12,7 @@ from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
+from certify.bounds.quadratic import joint_planes
 from certify.bounds.rounding import linear_range, noise, plane_noise
 from certify.network.graph import INPUT, Network, Node
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
@@ -20,6 +21,8 @@ from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 # stay in the cache halve the time of convolutional networks against 2**24 and cost nothing elsewhere.
 WALK_FLOATS = 2**19
 WALK_FLOATS_CUDA = 2**24
+# Ranges narrower than this share of the largest value beside them are made of rounding, which walks have more of.
+ROUNDING_ONLY = 2.0**-30
 
 
 @dataclass
@@ -65,6 +68,7 @@ def intermediate_bounds(
     only: Mapping[str, np.ndarray] | None = None,
     needed: Mapping[str, np.ndarray] | None = None,
     finished: dict[tuple[str, str], Interval] | None = None,
+    whole: bool = False,
 ) -> Relaxed:
     """Bound the inputs of all relaxed nodes on each box, in topological order.
 
@@ -73,18 +77,20 @@ def intermediate_bounds(
     (+ rows, then - rows). only: by value name, the flat elements to tighten instead of all inexact ones: [k] for
     all boxes or [batch, k] for each; nothing else is tightened then. needed: by value name, the flat mask of elements
     that are worth it (`needed_for`). finished: receives what was tightened, and what is in it is not tightened again:
-    so that a call which `bound_rows` broke off can be taken up.
+    so that a call which `bound_rows` broke off can be taken up. whole: whether all walks must begin at the relaxed
+    values and go through all that they depend on, as they do where forms or only are given.
     Raises NumericalError on NaN.
     """
     known, left = known or {}, dict(only or {})
+    whole = whole or forms is not None or only is not None
     relaxed = Relaxed(network, box)
     ranges = {INPUT: intersect(box, known[INPUT]) if INPUT in known else box}
     tightened: dict[str, np.ndarray] = {}
     for node in network.nodes:
         if isinstance(node.op, Linear):
             inputs = [ranges[name] for name in node.inputs]
-            ranges[node.name] = linear_range(node.op, inputs)
-            found = noise(node.op, inputs)
+            ranges[node.name] = linear_range(node.op, inputs, network.roundoff)
+            found = noise(node.op, inputs, network.roundoff)
             if found is not None:
                 relaxed.noise[node.name] = found
             if node.name in known:
@@ -94,19 +100,21 @@ def intermediate_bounds(
         mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
         for name in dict.fromkeys(node.inputs):
             # What is only selected from another value is bounded there, once.
-            source, places = (name, None) if forms is not None or only is not None else network.origin(name)
+            source, places = (name, None) if whole else network.origin(name)
             if bound_rows is None or source == INPUT:
                 index = np.zeros(0, dtype=int)
             elif only is not None:
                 index = left.pop(name, np.zeros(0, dtype=int))
             else:
+                worth = mask if needed is None else mask & needed[name]
+                worth = worth & _wide(ranges[name]) if worth.any() else worth
                 done = tightened.setdefault(source, np.zeros(int(np.prod(network.shapes[source])), dtype=bool))
-                index = _not_yet(mask if needed is None else mask & needed[name], places, done)
+                index = _not_yet(worth, places, done)
             step = node.name, source
             if finished is not None and step in finished:
                 ranges[source] = intersect(ranges[source], finished[step])
             elif bound_rows is not None and index.size:
-                ranges[source] = _tighten(relaxed, source, index, ranges[source], bound_rows, forms)
+                ranges[source] = _tighten(relaxed, source, index, ranges[source], bound_rows, forms, whole)
                 if finished is not None:
                     finished[step] = ranges[source]
             if places is not None:
@@ -114,6 +122,9 @@ def intermediate_bounds(
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
+        joint = None if forms is None else joint_planes(node.op, inputs, node.inputs, box, forms)
+        if joint is not None:
+            relaxed.planes[node.name] = joint
         if any(name not in relaxed.noise and name != INPUT for name in node.inputs):
             relaxed.noise[node.name] = plane_noise(node.op, inputs)
         ranges[node.name] = Interval(*node.op.interval(*inputs))
@@ -159,6 +170,13 @@ def _any_of_batch(mask: Array) -> np.ndarray:
     return to_numpy(mask).any(axis=0).reshape(-1)
 
 
+def _wide(interval: Interval) -> np.ndarray:
+    """Mask [elements]: where a range of some box of the batch is more than rounding."""
+    lower, upper = (to_numpy(side).reshape(len(side), -1) for side in interval)
+    largest = np.maximum(abs(lower), abs(upper)).max(axis=1, keepdims=True)
+    return np.asarray(~(upper - lower <= ROUNDING_ONLY * largest).all(axis=0))
+
+
 def _tighten(
     relaxed: Relaxed,
     name: str,
@@ -166,6 +184,7 @@ def _tighten(
     interval: Interval,
     bound_rows: BoundRows,
     forms: dict[str, tuple[np.ndarray, LinearForm]] | None,
+    whole: bool,
 ) -> Interval:
     """The interval with the elements `index`, [k] or [batch, k], bounded from both sides by backward walks."""
     batch = relaxed.box.lower.shape[0]
@@ -174,7 +193,7 @@ def _tighten(
     lower = interval.lower.reshape(batch, -1) + 0.0
     upper = interval.upper.reshape(batch, -1) + 0.0
     pieces: Iterable[tuple[Relaxed, np.ndarray, np.ndarray]] = [(replace(relaxed, network=network), index, index)]
-    if forms is None and index.ndim == 1 and network.convolves:
+    if not whole and network.convolves:
         from certify.bounds.tiles import tiles
 
         pieces = tiles(replace(relaxed, network=network), index, room)

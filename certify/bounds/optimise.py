@@ -81,6 +81,8 @@ class Adam:
 
 
 Settle = Callable[[Array], Array]
+# Is told of an ascent for elements of a hidden value: the value's name, the rows, and what was found.
+Record = Callable[[str, Rows, Optimised], None]
 
 
 def optimise(

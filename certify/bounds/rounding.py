@@ -22,17 +22,51 @@ def gamma(like: Array, terms: int) -> float:
     return 2.0 * (terms + ELEMENTWISE) * roundoff(like)
 
 
-def linear_range(op: Linear, inputs: list[Interval]) -> Interval:
-    """Interval arithmetic for a linear op by midpoint and radius, [batch, *shape], rounded outward."""
-    share = gamma(inputs[0].lower, op.terms)
+def deployed(op: Linear, roundoff: float) -> float:
+    """What a model that runs in arithmetic of this unit roundoff may add, relative to the sum of absolute values.
+
+    With room for ops that were fused here and are computed one by one there.
+    """
+    return 1.5 * (op.terms + 16) * roundoff if op.terms else 0.0
+
+
+def linear_range(op: Linear, inputs: list[Interval], roundoff: float = 0.0) -> Interval:
+    """Interval arithmetic for a linear op by midpoint and radius, [batch, *shape], rounded outward where it rounds.
+
+    roundoff: of the deployed model's arithmetic, 0 for exact one.
+    """
+    if op.terms == 0:  # nothing is computed, so each end becomes an end
+        return Interval(op.forward(*(i.lower for i in inputs)), op.forward(*(i.upper for i in inputs)))
+    share = gamma(inputs[0].lower, op.terms) + deployed(op, roundoff)
     center = op.forward(*(i.center for i in inputs))
+    exact = _exact(op, inputs)
     radius = op.magnitude.linear(*(i.radius + share * reach(i) for i in inputs))
     if op.bias is not None:
         radius = radius + share * abs(op.bias)
+    if exact is not None:
+        radius = namespace(radius).where(exact, op.magnitude.linear(*(i.radius for i in inputs)), radius)
     return Interval(center - radius, center + radius)
 
 
-def noise(op: Linear, inputs: list[Interval]) -> Array | None:
+def _exact(op: Linear, inputs: list[Interval]) -> Array | None:
+    """Mask [batch, *shape]: where only whole numbers meet whose sums have room in the mantissa. None: nowhere.
+
+    What is compared with a whole number (a place, a class) depends on it: the smallest slack lets both answers in.
+    """
+    if not op.whole:
+        return None
+    whole = [(i.lower == i.lower.round()) & (i.upper == i.upper.round()) for i in inputs]
+    if not all(bool(mask.any()) for mask in whole):
+        return None
+    xp = namespace(inputs[0].lower)
+    ones = (xp.ones_like(i.lower) for i in inputs)
+    others = op.magnitude.linear(*(xp.where(mask, 0.0 * one, one) for mask, one in zip(whole, ones, strict=True)))
+    size = op.magnitude.linear(*(reach(i) for i in inputs))
+    size = size if op.bias is None else size + abs(op.bias)
+    return (others == 0.0) & (size < 0.125 / roundoff(size))
+
+
+def noise(op: Linear, inputs: list[Interval], roundoff: float = 0.0) -> Array | None:
     """How much one unit of coefficient on each output element may err in a walk through the op: [1, *out_shape].
 
     None for ops that compute nothing. The offset's sum runs over all output elements, hence their number.
@@ -43,7 +77,7 @@ def noise(op: Linear, inputs: list[Interval]) -> Array | None:
     size = op.magnitude.linear(*(xp.max(reach(i), axis=0, keepdims=True) for i in inputs))
     if op.bias is not None:
         size = size + abs(op.bias)
-    return gamma(inputs[0].lower, op.terms + int(np.prod(op.out_shape))) * size
+    return (gamma(inputs[0].lower, op.terms + int(np.prod(op.out_shape))) + deployed(op, roundoff)) * size
 
 
 def plane_noise(op: Nonlinear, inputs: list[Interval]) -> Array:

@@ -1,17 +1,13 @@
-"""A verdict as text and as JSON."""
+"""A verdict as text; JSON values to a file or to standard output."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import typer
 
-from certify import __version__
 from certify.files import write_text
-from certify.problem import Problem
 from certify.verdict import Status, Verdict
 
 MEANING = {
@@ -46,35 +42,6 @@ def print_verdict(verdict: Verdict, verbose: bool) -> None:
             typer.echo(f"note: {note}")
     if verdict.advice:
         typer.echo(f"next: {verdict.advice}")
-
-
-def as_dict(verdict: Verdict, model: Path | Mapping[str, Path], spec: Path, run: Any) -> dict[str, Any]:
-    """Everything about the verdict as JSON values."""
-    problem = None if run is None else run.problem
-    witness = verdict.witness
-    return {
-        "certify": __version__,
-        "verdict": verdict.status.word,
-        "status": verdict.status.value,
-        "exit_code": verdict.status.exit_code,
-        "model": str(model) if isinstance(model, Path) else {name: str(file) for name, file in model.items()},
-        "model_sha256": None if problem is None else _digests(problem),
-        "spec": str(spec),
-        "spec_sha256": None if problem is None or problem.query is None else problem.query.sha256,
-        "reason": verdict.reason,
-        "bound": verdict.bound,
-        "witness": None if witness is None else {name: values.tolist() for name, values in witness.values().items()},
-        "seconds": verdict.seconds,
-        "statistics": verdict.statistics,
-        "notes": list(verdict.notes) + ([] if problem is None or problem.query is None else list(problem.query.notes)),
-        "advice": verdict.advice,
-    }
-
-
-def _digests(problem: Problem) -> str | dict[str, str]:
-    """The sha256 of the model, or of each network's."""
-    digests = {name: model.sha256 for name, model in problem.models.items()}
-    return next(iter(digests.values())) if len(digests) == 1 else digests
 
 
 def write_json(target: str, data: Any) -> None:

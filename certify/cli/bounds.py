@@ -54,10 +54,11 @@ def bounds(
 
 def _print(number: int, region: Any, method: str, most: int) -> None:
     typer.echo(f"region {number}, {method}: {sum(region.unstable.values())} unstable neurons")
-    typer.echo(f"  {'output':>8} {'lower':>16} {'upper':>16}")
     lower, upper = region.outputs
-    for i, (low, high) in enumerate(zip(lower[:most], upper[:most], strict=True)):
-        typer.echo(f"  {'Y_' + str(i):>8} {low:16.9g} {high:16.9g}")
+    width = max(8, *map(len, region.names[:most]))
+    typer.echo(f"  {'output':>{width}} {'lower':>16} {'upper':>16}")
+    for name, low, high in zip(region.names[:most], lower[:most], upper[:most], strict=True):
+        typer.echo(f"  {name:>{width}} {low:16.9g} {high:16.9g}")
     if len(lower) > most:
         typer.echo(f"  ... {len(lower) - most} more outputs (--json or --npz has all)")
     typer.echo(f"  {'atom':>8} {'margin >=':>16}")
@@ -71,7 +72,11 @@ def _as_dict(number: int, region: Any) -> dict[str, Any]:
     finite = lambda values: [float(v) if abs(v) < float("inf") else None for v in values]  # noqa: E731
     return {
         "region": number,
-        "outputs": {"lower": finite(region.outputs[0]), "upper": finite(region.outputs[1])},
+        "outputs": {
+            "names": list(region.names),
+            "lower": finite(region.outputs[0]),
+            "upper": finite(region.outputs[1]),
+        },
         "margins": {int(a): m for a, m in zip(region.goal.atoms, finite(region.margins), strict=True)},
         "unstable": region.unstable,
     }

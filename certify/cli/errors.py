@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -15,13 +15,16 @@ INTERNAL_ERROR = 4
 
 
 @contextmanager
-def reported(verbose: bool = False) -> Iterator[None]:
-    """Turn what the block raises into an error line and an exit code; verbose adds the traceback of internal errors."""
+def reported(verbose: bool = False, failed: Callable[[str, int], int] = lambda message, code: code) -> Iterator[None]:
+    """Turn what the block raises into an error line and an exit code; verbose adds the traceback of internal errors.
+
+    failed: told of an error and its exit code, says which code to leave with.
+    """
     try:
         yield
     except CertifyError as error:
         print_error(error)
-        raise typer.Exit(error.exit_code) from None
+        raise typer.Exit(failed(str(error), error.exit_code)) from None
     except (typer.Exit, typer.Abort, SystemExit, KeyboardInterrupt):
         raise
     except BrokenPipeError:
@@ -29,9 +32,9 @@ def reported(verbose: bool = False) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user
         if verbose:
             traceback.print_exc()
-        name = type(error).__name__
-        print_error(f"internal error: {name}: {error} (please report it; -v shows the traceback)")
-        raise typer.Exit(INTERNAL_ERROR) from None
+        message = f"internal error: {type(error).__name__}: {error} (please report it; -v shows the traceback)"
+        print_error(message)
+        raise typer.Exit(failed(message, INTERNAL_ERROR)) from None
 
 
 def print_error(error: object) -> None:

@@ -52,8 +52,8 @@ def _inspect_spec(model: Path, spec: Path) -> None:
         varying = int((goal.upper > goal.lower).sum())
         width = float((goal.upper - goal.lower).max())
         typer.echo(f"  region {number}: {varying} of {len(goal.lower)} inputs vary, by at most {width:.6g}")
-    for note in query.notes:
-        typer.echo(f"  note: {note}")
+    for warning in query.warnings:
+        typer.echo(f"  warning: {warning}")
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from certify import __version__
-from certify.cli import backends, bounds, check, export, inspect, operators, solver, spec
+from certify.cli import backends, batch, bounds, check, export, inspect, merge, operators, report, score, solver, spec
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
@@ -22,6 +22,10 @@ app = typer.Typer(
 app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
 app.command("inspect")(inspect.inspect)
+app.command("batch")(batch.batch)
+app.command("merge")(merge.merge)
+app.command("report")(report.report)
+app.command("score")(score.score)
 app.command("export")(export.export)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)

@@ -22,8 +22,20 @@ def models_by_name(networks: Sequence[str]) -> dict[str, Path]:
 
 
 def models_and_spec(files: Sequence[Path], networks: Sequence[str]) -> tuple[Path | dict[str, Path], Path]:
-    """What `[MODEL] SPEC` and --network mean together."""
+    """What `[MODEL] SPEC` and --network mean together. MODEL may be a list of networks and files."""
     if len(files) != (1 if networks else 2):
         expected = "with --network, give the specification alone" if networks else "give a model and a specification"
         raise InputError(f"{len(files)} file(s) are given", f"{expected}; see --help")
-    return (models_by_name(networks), files[0]) if networks else (files[0], files[1])
+    if networks:
+        return models_by_name(networks), files[0]
+    return (_listed(str(files[0])) if str(files[0]).startswith("[") else files[0]), files[1]
+
+
+def _listed(text: str) -> dict[str, Path]:
+    """The files by network, for a model given as instances.csv of VNN-COMP has several: [('f', 'a.onnx'), ...]."""
+    from certify.batch.instances import parse_networks
+
+    try:
+        return {name: Path(file) for name, file in parse_networks(text).items()}
+    except ValueError as error:
+        raise InputError(str(error), "as in \"[('f', 'a.onnx'), ('g', 'b.onnx')]\"") from None

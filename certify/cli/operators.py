@@ -10,8 +10,10 @@ Written by `certify operators > docs/operators.md`; a test holds it against the 
 
 Whatever does not depend on the input is computed beforehand, whatever the operator. Of the others, *linear* ones are
 exact, *exactly, as Relu* means a rewrite that search can branch on, and *planes* are bounds that tighten as intervals
-do. *Takes* tells which values computed from the input an operator accepts besides floats. Everything else is refused
-by name; `certify inspect MODEL` shows the first node that is.
+do. *Takes* tells which values computed from the input an operator accepts besides floats. Places that a model computes
+(starts of slices, indices, ranges) are followed through any operator that moves, adds or compares whole numbers, until
+a tensor of one shape comes out, which is looked up. Everything else is refused by name; `certify inspect MODEL` shows
+the first node that is.
 
 | operator | from opset | takes | how it is handled |
 |---|---|---|---|

@@ -20,26 +20,41 @@ class SpecVersion(str, Enum):
     two = "2.0"
 
 
-def lint(spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")]) -> None:
+def lint(
+    spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, errors included.")] = False,
+) -> None:
     """Check SPEC against the standard: what is wrong, what only lenient readers take, and its logic.
 
-    Exit codes: 0 nothing to say, 1 something outside the standard, 2 not usable.
+    Each line is FILE:LINE:COLUMN: CODE message (hint); docs/specifications.md lists the codes. What is only a warning
+    here is an error to `certify check --strict`. Exit codes: 0 nothing to say, 1 something outside the standard, 2 not
+    usable.
     """
     with reported():
+        from certify.cli.answer import write_json
+        from certify.query.diagnostics import error_diagnostic
         from certify.query.logic import logic
         from certify.query.normal_form import lower
         from certify.query.read import read_query
 
-        query = read_query(spec)
-        lower(query)
-        typer.echo(f"{spec}: VNN-LIB {query.version}, logic {logic(query)}")
-        for note in query.notes:
-            typer.echo(f"{spec}: {note}")
         try:
-            read_query(spec, strict=True)
+            query = read_query(spec)
+            lower(query)
         except ParseError as error:
-            typer.echo(f"{error} (the first place that strict readers refuse)")
-            raise typer.Exit(1) from None
+            if not json:
+                raise
+            found = error_diagnostic(error).as_dict()
+            write_json("-", {"spec": str(spec), "version": None, "logic": None, "diagnostics": [found]})
+            raise typer.Exit(error.exit_code) from None
+        if json:
+            listed = [warning.as_dict() for warning in query.warnings]
+            report = {"spec": str(spec), "version": query.version, "logic": logic(query), "diagnostics": listed}
+            write_json("-", report)
+        else:
+            typer.echo(f"{spec}: VNN-LIB {query.version}, logic {logic(query)}")
+            for warning in query.warnings:
+                typer.echo(str(warning))
+        raise typer.Exit(1 if query.warnings else 0)
 
 
 def convert(

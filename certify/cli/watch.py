@@ -68,12 +68,3 @@ def _watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
         done.set()
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def limit_memory(n_bytes: int) -> None:
-    """Make allocations beyond so many bytes fail, where the system can (Linux)."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    ceiling = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))

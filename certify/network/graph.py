@@ -50,7 +50,9 @@ class TensorSpec:
 class Network:
     """Nodes in topological order, from the value INPUT of shape [n_inputs] to `output`, of shape [n_outputs].
 
-    `inputs` and `outputs` describe the user's model, whose tensors are laid end to end in the flat vectors.
+    `inputs` and `outputs` describe the user's model, whose tensors are laid end to end in the flat vectors. roundoff:
+    unit roundoff of the arithmetic that the user's model runs in, if bounds are to make room for it (about; who needs
+    it to be proven asks `certify.checker`), else 0.
     """
 
     nodes: tuple[Node, ...]
@@ -58,6 +60,7 @@ class Network:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     library: Library = NUMPY
+    roundoff: float = 0.0
 
     @property
     def n_inputs(self) -> int:

@@ -38,10 +38,14 @@ def check_parity(
             f"output {output} is {ours[point, output]:.9g} on our graph and {theirs[point, output]:.9g} in onnxruntime "
             f"for the same input ({allowed:.2g} is what rounding explains)"
         )
-        raise ParityError(message, _HINT)
+        half = any(spec.dtype == "float16" for spec in network.inputs + network.outputs)
+        raise ParityError(message, _HALF if half else _HINT)
     return float(difference.max())
 
 
+_HALF = (
+    "the model computes in float16, whose rounding is too coarse for proofs over real numbers: convert it to float32"
+)
 _HINT = "nothing is proved about a model that is read as something else; please report the model"
 
 

@@ -18,6 +18,7 @@ from certify.errors import InputError, ModelError, UnsupportedOp
 from certify.files import read_bytes, resolve
 from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
 from certify.network.passes import simplify
+from certify.network.recipe import Recipe, follow
 from certify.ops.layout import FLOAT_TYPES, reshape
 from certify.ops.registry import NodeSpec, Operand, Value, find
 from certify.ops.select import concat, take
@@ -117,7 +118,8 @@ class GraphReader:
     path: Path
     build: GraphBuilder = field(default_factory=GraphBuilder)
     operators: Counter[str] = field(default_factory=Counter)
-    known: dict[str, Operand] = field(default_factory=dict)
+    known: dict[str, Operand | Recipe] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
     n_parameters: int = 0
 
     @property
@@ -198,7 +200,7 @@ class GraphReader:
         wanted = [(name, "float32") for name in hidden]
         wanted += [(info.name, str(self._dtype(info))) for info in self.proto.graph.output]
         for name, dtype in wanted:
-            operand = self.known.get(name)
+            operand = self._tensor(name) if name in self.known else None
             if operand is None:
                 raise ModelError(f"{self.path}: no node computes the output '{name}'")
             specs.append(TensorSpec(name, tuple(operand.shape), dtype))
@@ -221,9 +223,15 @@ class GraphReader:
         self.operators[node.op_type] += 1
         label = node.name or f"#{number} ({node.output[0] if node.output else '?'})"
         try:
-            operands = tuple(self.known[name] if name else None for name in node.input)
+            found = [self.known[name] if name else None for name in node.input]
         except KeyError as error:
             raise ModelError(f"{self.path}: node '{label}' reads {error}, which nothing before it computes") from error
+        followed = follow(number, node, found, self.recipes, self.proto.opset_import)
+        self.recipes.update(followed)
+        if followed and any(isinstance(operand, Recipe) for operand in found):
+            self.known.update(followed)
+            return
+        operands = tuple(self._tensor(name) if name else None for name in node.input)
         try:
             attributes = {a.name: _attribute(a) for a in node.attribute}
         except (KeyError, TypeError, ValueError) as error:
@@ -231,9 +239,14 @@ class GraphReader:
         used = tuple(name for name in node.output if name)
         spec = NodeSpec(node.op_type, label, self.opset, operands, attributes, len(used))
         self.build.source = f"{node.op_type} {label}"
-        results, emitted = self._fold(spec, node), len(self.build.nodes)
-        if results is None:
-            results = self._translate(spec, node.domain)
+        emitted = len(self.build.nodes)
+        try:
+            results = self._fold(spec, node) or self._translate(spec, node.domain)
+        except UnsupportedOp:
+            if not followed:
+                raise
+            self.known.update(followed)
+            return
         for name, value in zip(node.output, results, strict=False):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.isnan(value).any():
                 raise ModelError(f"{self.path}: node '{label}' computes NaN from constants alone", "re-export it")
@@ -242,6 +255,13 @@ class GraphReader:
                 value = self.build.rename_last(value, name)
             if name:
                 self.known[name] = value
+
+    def _tensor(self, name: str) -> Operand:
+        """The tensor of this name; one that is only followed so far becomes a value."""
+        operand = self.known[name]
+        if isinstance(operand, Recipe):
+            operand = self.known[name] = operand.value(self.build)
+        return operand
 
     def _fold(self, spec: NodeSpec, node: onnx.NodeProto) -> tuple[Operand, ...] | None:
         """The node's outputs if they do not depend on the network's input, else None."""

@@ -27,6 +27,11 @@ class Add(Linear):
             int(np.prod(self.out_shape)) // max(1, int(np.prod(s))) for s in self.in_shapes
         )
 
+    @property
+    def whole(self) -> bool:
+        """Signs are."""
+        return True
+
     def linear(self, *xs: Array) -> Array:
         """The signed sum."""
         total = None
@@ -128,9 +133,23 @@ def neg_node(node: NodeSpec, build: Builder) -> Value:
     return build.emit(ScaleShift.scalar(node.variable().shape, -1.0), node.variable())
 
 
-@register("Sum", handled="linear", examples=lambda: [Example([(2, 3), (2, 3), (3,)]), Example([(2, 3)])])
+def _several() -> list[Example]:
+    return [Example([(2, 3), (2, 3), (3,)]), Example([(2, 3)])]
+
+
+@register("Mean", handled="linear", examples=_several)
+def mean_node(node: NodeSpec, build: Builder) -> Value:
+    """Mean of any number of tensors."""
+    return scale(build, _sum(node, build), np.asarray(1.0 / len(node.inputs)))
+
+
+@register("Sum", handled="linear", examples=_several)
 def sum_node(node: NodeSpec, build: Builder) -> Value:
     """Sum of any number of tensors."""
+    return _sum(node, build)
+
+
+def _sum(node: NodeSpec, build: Builder) -> Value:
     total = node.operand(0)
     for other in node.inputs[1:]:
         if isinstance(total, Value) and isinstance(other, Value):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from certify.arrays import Array, Library
-from certify.ops.kinds import Linear
+from certify.ops.kinds import Linear, whole_numbers
 from certify.ops.layout import permute, reshape
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.scale import ScaleShift
@@ -29,6 +30,11 @@ class Dense(Linear):
     def terms(self) -> int:
         """Row or column length."""
         return max(self.weight.shape)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Where W and b are."""
+        return whole_numbers(self.weight) and whole_numbers(self.shift)
 
     def linear(self, *xs: Array) -> Array:
         """W x as one matrix product over all leading axes."""

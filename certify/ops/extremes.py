@@ -33,7 +33,7 @@ def minimum(build: Builder, a: Value, b: Operand) -> Value:
 
 def negated(build: Builder, x: Value) -> Value:
     """-x."""
-    return build.emit(ScaleShift.scalar(x.shape, -1.0), x)
+    return scale(build, x, np.asarray(-1.0))
 
 
 def largest(build: Builder, values: Iterable[Value]) -> Value:

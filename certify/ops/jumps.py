@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.arithmetic import add
+from certify.ops.arithmetic import add, scale
 from certify.ops.kinds import Relaxation
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.relu import Relu
@@ -117,7 +117,12 @@ class IsZero(Jump):
 
 
 @dataclass(frozen=True, eq=False)
-class Floor(Staircase):
+class Rounding(Staircase):
+    """To a nearby integer. Integers stay what they are, and what goes to one of them is an interval around it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Floor(Rounding):
     """The largest integer <= x."""
 
     def forward(self, *xs: Array) -> Array:
@@ -130,7 +135,20 @@ class Floor(Staircase):
 
 
 @dataclass(frozen=True, eq=False)
-class Round(Staircase):
+class Ceil(Rounding):
+    """The smallest integer >= x."""
+
+    def forward(self, *xs: Array) -> Array:
+        """ceil(x)."""
+        return namespace(xs[0]).ceil(xs[0])
+
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Each integer is where it is left behind."""
+        return low, high - 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Round(Rounding):
     """The nearest integer, the even one of two."""
 
     def forward(self, *xs: Array) -> Array:
@@ -143,7 +161,7 @@ class Round(Staircase):
 
 
 @dataclass(frozen=True, eq=False)
-class Truncate(Staircase):
+class Truncate(Rounding):
     """The integer next to x on the side of zero. The stair at zero is twice as long as the others."""
 
     def forward(self, *xs: Array) -> Array:
@@ -174,22 +192,18 @@ def sign_node(node: NodeSpec, build: Builder) -> Value:
     return build.emit(Sign((x.shape,), x.shape), x)
 
 
-def _floor(build: Builder, x: Value) -> Value:
-    return build.emit(Floor((x.shape,), x.shape), x)
-
-
 @register("Floor", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
 def floor_node(node: NodeSpec, build: Builder) -> Value:
     """Floor."""
-    return _floor(build, node.variable())
+    x = node.variable()
+    return build.emit(Floor((x.shape,), x.shape), x)
 
 
 @register("Ceil", handled=HANDLED, examples=lambda: [Example([(2, 3)])])
 def ceil_node(node: NodeSpec, build: Builder) -> Value:
-    """-floor(-x)."""
+    """Ceil."""
     x = node.variable()
-    mirrored = _floor(build, build.emit(ScaleShift.scalar(x.shape, -1.0), x))
-    return build.emit(ScaleShift.scalar(x.shape, -1.0), mirrored)
+    return build.emit(Ceil((x.shape,), x.shape), x)
 
 
 @register("Round", handled=HANDLED, examples=lambda: [Example([(2, 3)])], since=11)
@@ -211,3 +225,23 @@ def thresholded_relu(node: NodeSpec, build: Builder) -> Value:
         return bent
     jump = build.emit(ScaleShift.scalar(x.shape, alpha), build.emit(Step((x.shape,), x.shape), moved))
     return add(build, bent, jump)
+
+
+@register("Shrink", handled="two Relu and two jumps, slopes optimised", since=9,
+          examples=lambda: [Example([(2, 3)], {"lambd": 0.25, "bias": 0.25}),
+                            Example([(5,)], {"lambd": 0.25})])  # fmt: skip
+def shrink(node: NodeSpec, build: Builder) -> Value:
+    """Towards zero by the bias where |x| > lambd, else 0: relu(x - lambd) + (lambd - bias) (x > lambd), mirrored."""
+    x = node.variable()
+    threshold, bias = float(node.attributes.get("lambd", 0.5)), float(node.attributes.get("bias", 0.0))
+    if threshold < 0.0:
+        raise node.unsupported("lambd must not be negative")
+    halves = []
+    for sign in (1.0, -1.0):
+        beyond = build.emit(ScaleShift.scalar(x.shape, sign, -threshold), x)
+        half = build.emit(Relu((x.shape,), x.shape), beyond)
+        if bias != threshold:
+            jump = build.emit(Step((x.shape,), x.shape), beyond)
+            half = add(build, half, scale(build, jump, np.asarray(threshold - bias)))
+        halves.append(half)
+    return add(build, halves[0], halves[1], -1)

@@ -8,6 +8,7 @@ ordinary axis of the shape.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,6 +72,11 @@ class Linear(Op):
         """Whether every element of y is some element of the one input, as it is."""
         return False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it only adds and multiplies by whole numbers, so that of whole numbers it makes whole numbers."""
+        return False
+
     def linear(self, *xs: Array) -> Array:
         """sum_i A_i x_i."""
         raise NotImplementedError
@@ -104,17 +110,28 @@ class Linear(Op):
         return self.adjoint(grad)
 
 
+def whole_numbers(array: Array | None) -> bool:
+    """Whether an array, if there is one, holds whole numbers only; the first ones tell in most cases."""
+    if array is None:
+        return True
+    flat = array.reshape(-1)
+    return bool((flat[:16] == flat[:16].round()).all()) and bool((flat == flat.round()).all())
+
+
 @dataclass(frozen=True)
 class Planes:
     """lower_slopes . xs + lower_bias <= f(xs) <= upper_slopes . xs + upper_bias on the box it was made for.
 
     Arrays are broadcastable to [batch, spec, *shape]; slopes have one entry per input; a bias of None is zero.
+    shift: in place of biases, where both slopes are the same: from weights [batch, spec, *shape], how far the weighted
+    sum of all elements is above the weighted sum of their planes, at least, [batch, spec].
     """
 
     lower_slopes: tuple[Array, ...]
     lower_bias: Array | None
     upper_slopes: tuple[Array, ...]
     upper_bias: Array | None
+    shift: Callable[[Array], Array] | None = None
 
 
 class Relaxation:
@@ -151,6 +168,11 @@ class Nonlinear(Op):
     def drafts(self) -> bool:
         """Whether its parameters may be looked for in single precision: nothing overflows there, planes stay close."""
         return False
+
+    @property
+    def factors(self) -> tuple[int, int] | None:
+        """The two inputs, by position, that this op is the product of; None if it is no product."""
+        return None
 
     @property
     def steepest(self) -> float:

@@ -103,6 +103,11 @@ class Power(AnyPower):
 
     exponent: float = 2.0
 
+    @property
+    def factors(self) -> tuple[int, int] | None:
+        """A square is the product of its input with itself."""
+        return (0, 0) if self.exponent == 2.0 else None
+
 
 def power(build: Builder, x: Value, exponent: float) -> Value:
     """x^exponent for one exponent."""

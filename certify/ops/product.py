@@ -57,6 +57,8 @@ class McCormick(Relaxation):
 class Product(Nonlinear):
     """x * y for two tensors of one shape."""
 
+    factors = (0, 1)
+
     @property
     def drafts(self) -> bool:
         """Yes."""

@@ -24,6 +24,11 @@ class SumOver(Linear):
         """Elements summed."""
         return int(np.prod(self.in_shapes[0])) // max(1, int(np.prod(self.out_shape)))
 
+    @property
+    def whole(self) -> bool:
+        """Ones are."""
+        return True
+
     def linear(self, *xs: Array) -> Array:
         """Sum."""
         return namespace(xs[0]).sum(xs[0], axis=self.axes, keepdims=True)

@@ -137,10 +137,13 @@ def leaky(build: Builder, x: Value, slope: float) -> Value:
     takes="float int",
     handled="exactly, as two Relu",
     examples=lambda: [Example([(2, 3)], {"min": -0.5, "max": 0.25}, opset=7), Example([(6,)], {"min": 0.1}, opset=7),
-                      Example([(6,), np.float32(-0.5), np.float32(0.25)])],
+                      Example([(6,), np.float32(-0.5), np.float32(0.25)]), Example([(6,), (), np.float32(0.25)]),
+                      Example([(2, 3), (), ()])],
 )  # fmt: skip
 def clip(node: NodeSpec, build: Builder) -> Value:
     """max(x, lo) = lo + relu(x - lo), then min(y, hi) = hi - relu(hi - y)."""
+    if any(isinstance(node.operand(place), Value) for place in (1, 2)):
+        return _clipped_between(node, build)
     x = node.variable()
     low, high = (node.setting(name, place) for name, place in (("min", 1), ("max", 2)))
     for bound in (low, high):
@@ -152,6 +155,16 @@ def clip(node: NodeSpec, build: Builder) -> Value:
         mirrored = build.emit(ScaleShift.scalar(x.shape, -1.0), x)
         x = build.emit(ScaleShift.scalar(x.shape, -1.0), _above(build, mirrored, -float(high)))
     return x
+
+
+def _clipped_between(node: NodeSpec, build: Builder) -> Value:
+    """min(max(x, lo), hi) for bounds of which one is computed; where they cross, the upper one holds."""
+    from certify.ops.extremes import finite_bound, maximum, minimum
+
+    y = node.variable()
+    low, high = finite_bound(node, node.operand(1), False), finite_bound(node, node.operand(2), True)
+    y = y if low is None else maximum(build, y, low)
+    return y if high is None else minimum(build, y, high)
 
 
 def _above(build: Builder, x: Value, low: float) -> Value:

@@ -1,4 +1,4 @@
-"""Sigmoid, Tanh, Erf and Softsign: increasing, convex left of zero, concave right of it."""
+"""Sigmoid, Tanh, Erf, Softsign and Atan: increasing, convex left of zero, concave right of it."""
 
 from __future__ import annotations
 
@@ -117,6 +117,27 @@ class Softsign(SShaped):
         return -2.0 * namespace(x).sign(x) * (1.0 / (1.0 + abs(x))) ** 3
 
 
+@dataclass(frozen=True, eq=False)
+class Atan(SShaped):
+    """The inverse tangent."""
+
+    # Wider than its limits by what float64 rounds them by.
+    range = (-1.5707963267948968, 1.5707963267948968)
+
+    def forward(self, *xs: Array) -> Array:
+        """atan(x)."""
+        return namespace(xs[0]).atan(xs[0])
+
+    def derivative(self, x: Array) -> Array:
+        """1 / (1 + x^2)."""
+        inverse = 1.0 / (1.0 + abs(x))
+        return inverse * inverse / (inverse * inverse + (1.0 - inverse) ** 2)
+
+    def second_derivative(self, x: Array) -> Array:
+        """-2 x f'(x)^2."""
+        return -2.0 * x * self.derivative(x) ** 2
+
+
 def _one(name: str, kind: type[Elementwise]) -> None:
     """Register an operator without attributes."""
 
@@ -126,5 +147,5 @@ def _one(name: str, kind: type[Elementwise]) -> None:
         return build.emit(kind((x.shape,), x.shape), x)
 
 
-for _name, _kind in {"Sigmoid": Sigmoid, "Tanh": Tanh, "Erf": Erf, "Softsign": Softsign}.items():
+for _name, _kind in {"Sigmoid": Sigmoid, "Tanh": Tanh, "Erf": Erf, "Softsign": Softsign, "Atan": Atan}.items():
     _one(_name, _kind)

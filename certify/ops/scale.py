@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.kinds import Linear, Shape, Window, shape_of
+from certify.ops.kinds import Linear, Shape, Window, shape_of, whole_numbers
 
 
 def sum_to(array: Array, out_shape: Shape, in_shape: Shape) -> Array:
@@ -63,6 +64,11 @@ class ScaleShift(Linear):
     def selects(self) -> bool:
         """Where it only repeats."""
         return self.shift is None and bool((self.scale == 1.0).all())
+
+    @cached_property
+    def whole(self) -> bool:
+        """Where scale and shift are."""
+        return whole_numbers(self.scale) and whole_numbers(self.shift)
 
     def linear(self, *xs: Array) -> Array:
         """scale * x."""

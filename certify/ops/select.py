@@ -243,17 +243,24 @@ def split(node: NodeSpec, build: Builder) -> tuple[Value, ...]:
 @register(
     "Gather",
     takes=ANY,
-    handled="no computation",
+    handled="no computation; by computed places a jump of each difference and products with them",
     examples=lambda: [
         Example([(3, 4), _ints(2, 0, 0)], {"axis": 1}),
         Example([(3, 4), np.array(-1)]),
         Example([(3, 4), np.array([[0, 1], [2, 2]])], {"axis": 0}),
+        Example([(9, 2), (2, 2)], kind="int", gives="int"),
+        Example([(2, 9, 2), (2,)], {"axis": 1}, kind="int", gives="int"),
     ],
 )
 def gather(node: NodeSpec, build: Builder) -> Value:
-    """Gather with constant indices, negative ones counted from the end."""
+    """Gather, negative indices counted from the end."""
     x = node.variable()
     axis = node.axis(len(x.shape), 0)
+    place = node.operand(1)
+    if isinstance(place, Value):
+        from certify.ops.one_hot import gather_computed
+
+        return gather_computed(node, build, x, place, axis)
     index = np.asarray(node.constant(1))
     length = x.shape[axis]
     if index.size and not (-length <= index.min() and index.max() < length):

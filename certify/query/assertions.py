@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
+from certify.errors import ParseError
 from certify.query.syntax import Arithmetic, Assertion, Comparison, Connective, Constant, Relation, Term, Variable
 from certify.query.tokens import BINARY, BOUND, CLOSE, OPEN, WORD, Source, Token
 
@@ -18,6 +19,7 @@ _CONNECTIVES: dict[str, Literal["and", "or"]] = {"and": "and", "or": "or"}
 _FIXED_COUNTS = {"assert": 1, "not": 1, "=>": 2}
 _OPERATORS = frozenset({"not", "=>"}) | _CONNECTIVES.keys() | _ARITHMETIC.keys() | _RELATIONS.keys()
 _SINGLE_EQUALS = "'=' written for '=='"
+_OPERATORS_FIRST = "operators stand first, as in (<= X_0 0.5); there are and or <= >= < > == != + - *"
 
 
 class Vocabulary(Protocol):
@@ -38,7 +40,14 @@ class _Pair(tuple[Term, Term]):
     offset: int
 
 
-_Operand = Assertion | Term | _Pair
+class _Infix(NamedTuple):
+    """An operator between its operands, where a list begins with neither an operator nor a pair."""
+
+    operator: str
+    offset: int
+
+
+_Operand = Assertion | Term | _Pair | _Infix
 
 
 class _List:
@@ -84,7 +93,7 @@ class AssertionReader:
                 around.append(innermost)
                 innermost = self._open(token, around)
             elif kind == WORD:
-                innermost.operands.append(self.vocabulary.term(token[WORD], token.start()))
+                innermost.operands.append(self._word(token[WORD], token.start(), innermost))
             else:
                 break  # the next statement begins inside this one
         raise self.source.unclosed(innermost.offset)
@@ -94,12 +103,27 @@ class AssertionReader:
         head, offset = token[OPEN], token.start()
         if len(around) > MAX_DEPTH:
             hint = "(and a b c ...), (or ...) and (+ ...) take any number of operands"
-            raise self.source.error(offset, f"nested deeper than {MAX_DEPTH}", hint)
-        if head not in _OPERATORS and not self.source.number(head, token.start(OPEN)):
-            what = f"'{head}' is not an operator" if head else "expected an operator after '('"
-            hint = "operators stand first, as in (<= X_0 0.5); there are and or <= >= < > == != + - *"
-            raise self.source.error(token.start(OPEN) if head else offset, what, hint)
-        return _List(head, offset, asserted=head == "and" and around[-1].asserted)
+            raise self.source.error("V0106", offset, f"nested deeper than {MAX_DEPTH}", hint)
+        opened = _List(head, offset, asserted=head == "and" and around[-1].asserted)
+        if head and head not in _OPERATORS:
+            opened.head = ""
+            opened.operands.append(self._first(head, token.start(OPEN)))
+        return opened
+
+    def _first(self, word: str, offset: int) -> Term:
+        """The number or variable that stands where an operator belongs."""
+        try:
+            return self.vocabulary.term(word, offset)
+        except ParseError as error:
+            if error.code != "V0204":
+                raise
+            raise self.source.error("V0201", offset, f"'{word}' is not an operator", _OPERATORS_FIRST) from None
+
+    def _word(self, word: str, offset: int, innermost: _List) -> Term | _Infix:
+        """An operand, or the operator between two of them."""
+        if not innermost.head and (word in _RELATIONS or word in _ARITHMETIC):
+            return _Infix(word, offset)
+        return self.vocabulary.term(word, offset)
 
     def _close(self, closed: _List) -> _Operand | None:
         """The node a complete list stands for, or None if all of it went to the bulk store."""
@@ -110,7 +134,7 @@ class AssertionReader:
             return self._arithmetic(closed)
         if head in _OPERATORS or head == "assert":
             return self._formula(closed)
-        return self._pair(closed)
+        return self._headless(closed)
 
     def bound(self, token: Token) -> Comparison:
         """The comparison that a bound token is."""
@@ -126,22 +150,26 @@ class AssertionReader:
         if operator in _ARITHMETIC:
             return Arithmetic(_ARITHMETIC[operator], (left, right), offset)
         if operator not in _RELATIONS:
-            raise self.source.error(offset, f"'{operator}' is not a relation", "use one of <= >= < > == !=")
+            raise self.source.error("V0201", offset, f"'{operator}' is not a relation", "use one of <= >= < > == !=")
         if operator == "=":
-            self.source.tolerate(offset, _SINGLE_EQUALS)
+            self.source.tolerate("V1301", offset, _SINGLE_EQUALS)
         return Comparison(_RELATIONS[operator], left, right, offset)
 
     def _relation(self, closed: _List) -> Comparison:
         """A comparison whose sides are not both words."""
         if closed.head == "=":
-            self.source.tolerate(closed.offset, _SINGLE_EQUALS)
+            self.source.tolerate("V1301", closed.offset, _SINGLE_EQUALS)
         operands: list[_Operand] = closed.operands
         if len(operands) == 1 and isinstance(operands[0], _Pair):
-            self.source.tolerate(operands[0].offset, "both sides of a comparison in one extra pair of parentheses")
+            self.source.tolerate(
+                "V1302", operands[0].offset, "both sides of a comparison in one extra pair of parentheses"
+            )
             operands = list(operands[0])
         if len(operands) != 2:
             hint = "write one comparison for each pair of neighbours" if len(operands) > 2 else ""
-            raise self.source.error(closed.offset, f"{closed.head} compares 2 terms, not {len(operands)}", hint)
+            raise self.source.error(
+                "V0202", closed.offset, f"{closed.head} compares 2 terms, not {len(operands)}", hint
+            )
         left, right = operands
         return Comparison(_RELATIONS[closed.head], self._term(left), self._term(right), closed.offset)
 
@@ -157,7 +185,7 @@ class AssertionReader:
         fixed = _FIXED_COUNTS.get(head)
         count = len(closed.operands) + closed.stored
         if fixed and count != fixed:
-            raise self.source.error(offset, f"{head} takes {fixed} condition(s), not {count}")
+            raise self.source.error("V0202", offset, f"{head} takes {fixed} condition(s), not {count}")
         self._check_count(closed, fixed or self.vocabulary.minimum_operands)
         parts = [self._condition(operand) for operand in closed.operands]
         if not parts:
@@ -166,33 +194,38 @@ class AssertionReader:
             return Connective(_CONNECTIVES[head], tuple(parts), offset)
         if head == "assert":
             return parts[0]
-        self.source.tolerate(offset, f"'{head}'")
+        self.source.tolerate("V1305", offset, f"'{head}'")
         return negation(parts[0]) if head == "not" else Connective("or", (negation(parts[0]), parts[1]), offset)
 
-    def _pair(self, closed: _List) -> _Pair:
-        """The malformed pair: a number where an operator belongs, then a term."""
-        if len(closed.operands) != 1:
-            raise self.source.error(closed.offset + 1, f"'{closed.head}' is not an operator", "operators stand first")
-        number = self.vocabulary.term(closed.head, closed.offset + 1)
-        pair = _Pair((number, self._term(closed.operands[0])))
-        pair.offset = closed.offset
-        return pair
+    def _headless(self, closed: _List) -> Comparison | Arithmetic | _Pair:
+        """A list that begins with an operand: one operator between two, or the malformed pair."""
+        match closed.operands:
+            case [Constant() | Variable() | Arithmetic() as left, _Infix(operator, offset), right]:
+                self.source.tolerate("V1303", offset, "an operator between its operands", _OPERATORS_FIRST)
+                if operator in _ARITHMETIC:
+                    return Arithmetic(_ARITHMETIC[operator], (left, self._term(right)), closed.offset)
+                return Comparison(_RELATIONS[operator], left, self._term(right), closed.offset)
+            case [Constant() as left, right] if not isinstance(right, _Infix):
+                pair = _Pair((left, self._term(right)))
+                pair.offset = closed.offset
+                return pair
+        raise self.source.error("V0201", closed.offset, "expected an operator after '('", _OPERATORS_FIRST)
 
     def _check_count(self, closed: _List, minimum: int) -> None:
         count = len(closed.operands) + closed.stored
         if count == 0:
-            raise self.source.error(closed.offset, f"'{closed.head}' without operands")
+            raise self.source.error("V0202", closed.offset, f"'{closed.head}' without operands")
         if count < minimum:
-            self.source.tolerate(closed.offset, f"'{closed.head}' with a single operand")
+            self.source.tolerate("V1304", closed.offset, f"'{closed.head}' with a single operand")
 
     def _term(self, operand: _Operand) -> Term:
         if not isinstance(operand, (Constant, Variable, Arithmetic)):
-            raise self.source.error(operand.offset, "expected a number, a variable or arithmetic here")
+            raise self.source.error("V0203", operand.offset, "expected a number, a variable or arithmetic here")
         return operand
 
     def _condition(self, operand: _Operand) -> Assertion:
         if not isinstance(operand, (Comparison, Connective)):
-            raise self.source.error(operand.offset, "expected a comparison, 'and' or 'or' here")
+            raise self.source.error("V0203", operand.offset, "expected a comparison, 'and' or 'or' here")
         return operand
 
 

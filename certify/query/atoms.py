@@ -45,11 +45,15 @@ class AtomTable:
     def _number(self, constraint: Constraint, strict: bool, offset: int) -> int:
         """The number of `coefficients . variables <= rhs`, or `<` if strict."""
         try:
-            ordered = sorted(constraint.coefficients.items())
+            items = constraint.coefficients.items()
+            ordered = sorted(items) if len(items) > 1 else items
             coefficients = tuple([(variable, nearest(value)) for variable, value in ordered])
-            key = coefficients, rounded_up(constraint.rhs), strict
+            rhs = constraint.rhs
+            key = coefficients, rhs + 0.0 if type(rhs) is float else rounded_up(rhs), strict
         except OverflowError:
-            raise self._query.error(offset, "a coefficient is too large", "float64 ends at about 1.8e308") from None
+            raise self._query.error(
+                "V0503", offset, "a coefficient is too large", "float64 ends at about 1.8e308"
+            ) from None
         number = self._numbers.setdefault(key, len(self._numbers))
         if number == len(self._offsets):
             self._offsets.append(offset)

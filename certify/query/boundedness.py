@@ -21,10 +21,12 @@ def check_consistent(query: Query, box: Box, case: Case) -> None:
         low = max(bounds, key=lambda bound: bound.lower)
         high = min(bounds, key=lambda bound: bound.upper)
         message = (
-            f"{_name(query, index)} has the lower bound {low.lower!r} (line {query.locate(low.offset)[0]})"
+            f"{query.element(index)} has the lower bound {low.lower!r} (line {query.locate(low.offset)[0]})"
             f" above its upper bound {high.upper!r} (line {query.locate(high.offset)[0]})"
         )
-        raise query.error(max(low.offset, high.offset), message, "no input satisfies both: correct one of them")
+        raise query.error(
+            "V0501", max(low.offset, high.offset), message, "no input satisfies both: correct one of them"
+        )
 
 
 def check_bounded(query: Query, box: Box, case: Case) -> None:
@@ -56,13 +58,13 @@ def _bounded(case: Case, sides: set[_Side], box: Box) -> set[_Side]:
 def _unbounded(query: Query, box: Box, case: Case, side: _Side) -> ParseError:
     """The complaint, at the first disjunct that lacks the bound where others have it, else at the declaration."""
     index, is_upper = side
-    what = f"input {_name(query, index)} has no {'upper' if is_upper else 'lower'} bound"
+    what = f"input {query.element(index)} has no {'upper' if is_upper else 'lower'} bound"
     hint = "every input needs a finite lower and upper bound"
     for union in case.unions:
         lacking = [alternative for alternative in union if not _bounded(alternative, {side}, box)]
         if 0 < len(lacking) < len(union):
-            return query.error(lacking[0].offset, f"{what} in this disjunct", hint)
-    return query.error(_declaration(query, index), what, hint)
+            return query.error("V0502", lacking[0].offset, f"{what} in this disjunct", hint)
+    return query.error("V0502", _declaration(query, index), what, hint)
 
 
 def _all_bounds(query: Query, case: Case) -> list[InputBound]:
@@ -87,11 +89,6 @@ def _tensor(query: Query, index: int) -> tuple[Tensor, int]:
             return tensor, index
         index -= tensor.size
     raise IndexError(index)
-
-
-def _name(query: Query, index: int) -> str:
-    tensor, element = _tensor(query, index)
-    return tensor.element(element, query.version)
 
 
 def _declaration(query: Query, index: int) -> int:

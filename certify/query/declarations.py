@@ -20,6 +20,7 @@ _SHAPE = re.compile(r"\[(?:\d{1,9}(?:,\d{1,9})*)?\]", re.ASCII)
 _ROLES: dict[str, Role] = {"declare-input": "input", "declare-hidden": "hidden", "declare-output": "output"}
 _ORDER = list(_ROLES.values())
 _LIKENESSES: dict[str, Likeness] = {"equal-to": "equal-to", "isomorphic-to": "isomorphic-to"}
+ONE_BY_ONE = "the shape [0], and elements declared one by one"
 _RESERVED = frozenset({"and", "or", "initialized"})
 
 
@@ -30,6 +31,7 @@ class Declarations:
         self.source, self.tokens = source, tokens
         self.networks: dict[str, NetworkDeclaration] = {}
         self.tensors: dict[str, Tensor] = {}
+        self.counted: set[str] = set()  # tensors whose elements are declared one by one
         self._names: dict[str, int] = {}  # networks and tensors share one namespace: name -> offset
 
     def read_network(self, offset: int) -> NetworkDeclaration:
@@ -45,7 +47,9 @@ class Declarations:
                 tensors.append(self._read_tensor(_ROLES[head], token.start(), tensors))
             elif kind == OPEN and name and head in _LIKENESSES:
                 if like or tensors:
-                    raise source.error(token.start(), f"{head} stands once, after the name {name}, before its tensors")
+                    raise source.error(
+                        "V0308", token.start(), f"{head} stands once, after the name {name}, before its tensors"
+                    )
                 like = self._read_likeness(_LIKENESSES[head], token.start())
             elif kind == CLOSE and name:
                 break
@@ -53,7 +57,9 @@ class Declarations:
                 raise source.unclosed(offset)
             else:
                 hint = "(declare-network NAME (declare-input ...) (declare-output ...))"
-                raise source.error(token.start(), "expected the network's name, then its inputs and outputs", hint)
+                raise source.error(
+                    "V0301", token.start(), "expected the network's name, then its inputs and outputs", hint
+                )
         else:
             raise source.unclosed(offset)
         network = NetworkDeclaration(
@@ -66,7 +72,9 @@ class Declarations:
     def _check(self, network: NetworkDeclaration, offset: int) -> None:
         for role, tensors in (("input", network.inputs), ("output", network.outputs)):
             if not tensors:
-                raise self.source.error(offset, f"network {network.name} has no {role}", f"add (declare-{role} ...)")
+                raise self.source.error(
+                    "V0305", offset, f"network {network.name} has no {role}", f"add (declare-{role} ...)"
+                )
         check_declared_types(self.source, tuple(self.tensors.values()))
         if network.like:
             check_likeness(self.source, network, self.networks[network.like[1]])
@@ -76,48 +84,64 @@ class Declarations:
         other = words[0][0] if len(words) == 1 else ""
         if other not in self.networks:
             message = f"'{other}' is no network declared before" if other else f"{kind} takes the name of one network"
-            raise self.source.error(offset, message, f"({kind} NAME) names an earlier network")
-        if self.networks[other].like:
-            hint = f"name {self.networks[other].like[1]} instead"  # type: ignore[index]
-            raise self.source.error(offset, f"{other} is itself {self.networks[other].like[0]} another network", hint)  # type: ignore[index]
+            raise self.source.error("V0308", offset, message, f"({kind} NAME) names an earlier network")
+        like = self.networks[other].like
+        if like:
+            message = f"{other} is itself {like[0]} another network"
+            raise self.source.error("V0308", offset, message, f"name {like[1]} instead")
         return kind, other
 
     def _read_tensor(self, role: Role, offset: int, before: Sequence[Tensor]) -> Tensor:
         words = self.source.words(self.tokens, offset)
         if len(words) == 3 and words[2][0] == "initialized":
-            raise self.source.error(words[2][1], "an initialized input is not supported yet")
+            hint = "leave it out: an input to which the model gives a value keeps that value"
+            raise self.source.error("V0406", words[2][1], "an initialized input is not supported yet", hint)
         value = ""
         if role == "hidden":
             value = self.source.strings.get(words.pop()[1], "") if words else ""
             if not value:
                 hint = '(declare-hidden NAME float32 [1,2] "name of a tensor in the ONNX file")'
-                raise self.source.error(offset, "a hidden value needs the ONNX name of a tensor, in quotes", hint)
+                raise self.source.error(
+                    "V0301", offset, "a hidden value needs the ONNX name of a tensor, in quotes", hint
+                )
         dtype, bracket, dims = words[1][0].partition("[") if len(words) == 2 else ("", "", "")
         if not _SHAPE.fullmatch(bracket + dims):
             hint = f"(declare-{role} NAME float32 [1,2]), with commas; [] is a scalar"
-            raise self.source.error(offset, "a declaration needs a name, a type and a shape", hint)
+            raise self.source.error("V0301", offset, "a declaration needs a name, a type and a shape", hint)
         name = self._new_name(*words[0])
         place = words[1][1]
         dtype = element_type(self.source, dtype, place)
         shape = _integers(dims)
+        if shape == (0,):
+            shape = self._counted(name, place)
         if 0 in shape:
             hint = "every dimension is at least 1; a scalar has the shape []"
-            raise self.source.error(place, f"the shape of {name} has a dimension 0", hint)
+            raise self.source.error("V0306", place, f"the shape of {name} has a dimension 0", hint)
         if math.prod(shape) > MAX_ELEMENTS:
-            raise self.source.error(place, f"{name} has more than {MAX_ELEMENTS} elements")
+            raise self.source.error("V0306", place, f"{name} has more than {MAX_ELEMENTS} elements")
         if any(_ORDER.index(tensor.role) > _ORDER.index(role) for tensor in before):
             what = "an input declared after an output" if role == "input" else "a hidden value declared after an output"
-            self.source.tolerate(offset, what)
+            self.source.tolerate("V1204", offset, what)
         self.tensors[name] = Tensor(name, role, dtype, shape, offset, value)
         return self.tensors[name]
+
+    def _counted(self, name: str, offset: int) -> tuple[int, ...]:
+        """The shape of a tensor with the shape [0] whose elements are declared one by one, as a converter writes it."""
+        pattern = rf"\(declare-fun\s+{name}\[(\d{{1,9}})\]\s+\(\s*\)\s+Real\s*\)"
+        indices = [int(found[1]) for found in re.finditer(pattern, self.source.code, re.ASCII)]
+        if indices and indices == list(range(len(indices))):
+            self.source.tolerate("V1208", offset, ONE_BY_ONE, f"write the shape [{len(indices)}]")
+            self.counted.add(name)
+            return (len(indices),)
+        return (0,)
 
     def _new_name(self, name: str, offset: int) -> str:
         if not _NAME.fullmatch(name) or name in _RESERVED:
             hint = "a letter, then letters, digits and '_'; not and, or, initialized"
-            raise self.source.error(offset, f"'{name}' cannot be a name", hint)
+            raise self.source.error("V0302", offset, f"'{name}' cannot be a name", hint)
         if name in self._names:
             line = self.source.line(self._names[name])
-            raise self.source.error(offset, f"{name} is declared twice, first on line {line}")
+            raise self.source.error("V0303", offset, f"{name} is declared twice, first on line {line}")
         self._names[name] = offset
         return name
 
@@ -128,18 +152,20 @@ class Declarations:
         if tensor is None:
             raise self.source.unknown(word, offset)
         if bracket and not _SHAPE.fullmatch(bracket + inside):
-            raise self.source.error(offset, f"'{word}' is not an element of a tensor", "indices are whole: X[0,3]")
+            raise self.source.error(
+                "V0205", offset, f"'{word}' is not an element of a tensor", "indices are whole: X[0,3]"
+            )
         indices, rank = _integers(inside), len(tensor.shape)
         if len(indices) == rank and bool(bracket) == (rank > 0):
             index = int(flat_index(np.array([indices], dtype=np.int64), tensor.shape)[0])
             if index >= 0:
                 return name, index
         elif len(indices) <= 1 and sum(indices) < tensor.size and (indices or tensor.size == 1):
-            self.source.tolerate(offset, "a flat index where the tensor has another number of axes")
+            self.source.tolerate("V1311", offset, "a flat index where the tensor has another number of axes")
             return name, sum(indices)
         shape = "[" + ",".join(map(str, tensor.shape)) + "]"
         hint = f"it has {rank} axes, counted from 0" if rank else f"a scalar is written {name}"
-        raise self.source.error(offset, f"{word} is not an element of {name}, whose shape is {shape}", hint)
+        raise self.source.error("V0205", offset, f"{word} is not an element of {name}, whose shape is {shape}", hint)
 
     def flat_indices(self, tensor: Tensor, words: Sequence[str]) -> np.ndarray:
         """The flat index of each word `NAME[i,j,...]` about one tensor; all -1 if any is no plain element of it."""

@@ -145,7 +145,7 @@ class Linearizer:
         return number
 
     def _too_large(self, product: Arithmetic, what: str) -> ParseError:
-        return self._query.error(product.offset, f"this product is too large: {what}", "split the property")
+        return self._query.error("V0504", product.offset, f"this product is too large: {what}", "split the property")
 
 
 def _compared(difference: Sum, relation: Relation) -> Constraint:

@@ -129,7 +129,7 @@ class _Lowering:
             low = -math.inf if constraint.relation in ("<=", "<") else 0.0 - rounded_up(-value)
             high = math.inf if constraint.relation in (">=", ">") else rounded_up(value)
         except OverflowError:
-            raise self.query.error(offset, "a bound is too large", "float64 ends at about 1.8e308") from None
+            raise self.query.error("V0503", offset, "a bound is too large", "float64 ends at about 1.8e308") from None
         return InputBound(index, low, high, offset)
 
 

@@ -19,7 +19,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 def read_query(path: str | Path, *, strict: bool = False) -> Query:
     """Read a .vnnlib file, plain or gzipped; `sha256` is that of the uncompressed bytes.
 
-    By default what other generators write outside the standard is read too, with a line in `Query.notes`; `strict`
+    By default what other generators write outside the standard is read too, with an entry in `Query.warnings`; `strict`
     refuses it. Raises InputError for a file that is missing, empty or damaged, ParseError with file, line and column
     for what is in it.
     """
@@ -30,7 +30,7 @@ def read_query(path: str | Path, *, strict: bool = False) -> Query:
     except UnicodeDecodeError as error:
         line_start = data.rfind(b"\n", 0, error.start) + 1
         place = data.count(b"\n", 0, error.start) + 1, error.start - line_start + 1
-        raise ParseError(file, *place, "this byte is not UTF-8", "save the file as UTF-8 text") from None
+        raise ParseError(file, *place, "this byte is not UTF-8", "save the file as UTF-8 text", "V0101") from None
     return _parse(Source(file, text, strict), hashlib.sha256(data).hexdigest())
 
 
@@ -43,9 +43,11 @@ def parse_query(text: str, file: str = "<string>", *, strict: bool = False) -> Q
 def _parse(source: Source, sha256: str) -> Query:
     if source.text.startswith(_BYTE_ORDER_MARK):
         source = Source(source.file, source.text[1:], source.strict)
-        source.tolerate(0, "a byte order mark")
+        source.tolerate("V1101", 0, "a byte order mark")
     if not source.code.strip():
-        raise source.error(0, "the file is empty", "a specification declares inputs and outputs and asserts something")
+        raise source.error(
+            "V0102", 0, "the file is empty", "a specification declares inputs and outputs and asserts something"
+        )
     second = "vnnlib-version" in source.code or "declare-network" in source.code
     with paused_collector():
         return read_v2(source, sha256) if second else read_v1(source, sha256)

@@ -10,7 +10,7 @@ from functools import partial
 
 from certify.query.assertions import STATEMENTS, AssertionReader
 from certify.query.bulk import BoundRows
-from certify.query.declarations import Declarations
+from certify.query.declarations import ONE_BY_ONE, Declarations
 from certify.query.syntax import Assertion, Constant, Query, TensorBounds, Variable
 from certify.query.tokens import BOUND, OPEN, Source, Token, scanner
 from certify.query.typecheck import FLOATS, check_comparisons
@@ -72,11 +72,11 @@ class _Reader:
             else:
                 raise source.stray(token)
         if not declarations.networks:
-            raise source.error(0, "no network is declared", "add (declare-network N (declare-input ...) ...)")
+            raise source.error("V0305", 0, "no network is declared", "add (declare-network N (declare-input ...) ...)")
         return Query(
             file=source.file, version="2.0", networks=tuple(declarations.networks.values()),
             bounds=tuple(self._finish(name, rows) for name, rows in self.bounds.items() if rows),
-            assertions=tuple(self.assertions), text=source.text, sha256=sha256, notes=source.notes(),
+            assertions=tuple(self.assertions), text=source.text, sha256=sha256, warnings=source.warnings(),
         )  # fmt: skip
 
     def term(self, word: str, offset: int) -> Constant | Variable:
@@ -86,7 +86,7 @@ class _Reader:
             constant = self.source.number(word, offset)
             if constant:
                 if not _DECIMAL.fullmatch(word):
-                    self.source.tolerate(offset, "a number with an exponent, a '+' or a bare point")
+                    self.source.tolerate("V1104", offset, "a number with an exponent, a '+' or a bare point")
                 return constant
             known = self._known[word] = self.declarations.element(word, offset)
         return Variable(*known, offset)
@@ -108,7 +108,7 @@ class _Reader:
         """Any statement that is not a single token."""
         head, offset = token[OPEN], token.start()
         if head in STATEMENTS and token.start(OPEN) > offset + 1:
-            self.source.tolerate(offset, "a blank between '(' and its keyword")
+            self.source.tolerate("V1103", offset, "a blank between '(' and its keyword")
         if head == "assert":
             assertion = self._assertion_reader.read(offset)
             if assertion is not None:
@@ -117,9 +117,14 @@ class _Reader:
             self._network(offset)
         elif head == "vnnlib-version" and not self.version_seen and not self.declarations.networks:
             self._version(offset)
+        elif head == "declare-fun" and self.declarations.counted:
+            word, place = (*self.source.words(self.tokens, offset), ("", offset))[0]
+            if word.partition("[")[0] not in self.declarations.counted:
+                raise self.source.unknown(word, place)
+            self.source.tolerate("V1208", offset, ONE_BY_ONE)
         else:
             hint = "VNN-LIB 2.0 knows vnnlib-version (once, first), declare-network and assert"
-            raise self.source.error(offset, f"unknown statement '{head}'", hint)
+            raise self.source.error("V0105", offset, f"unknown statement '{head}'", hint)
 
     def _assert(self, assertion: Assertion) -> None:
         check_comparisons(self.source, assertion, self.declarations.tensors)
@@ -127,9 +132,9 @@ class _Reader:
 
     def _network(self, offset: int) -> None:
         if not self.version_seen and not self.declarations.networks:
-            self.source.tolerate(offset, "no (vnnlib-version <2.0>) at the beginning")
+            self.source.tolerate("V1201", offset, "no (vnnlib-version <2.0>) at the beginning")
         if self.assertions or any(self.bounds.values()):
-            self.source.tolerate(offset, "a network declared after an assertion")
+            self.source.tolerate("V1203", offset, "a network declared after an assertion")
         inputs = self.declarations.read_network(offset).inputs
         self.bounds |= {tensor.name: BoundRows() for tensor in inputs if tensor.dtype in FLOATS}
 
@@ -137,7 +142,7 @@ class _Reader:
         words = self.source.words(self.tokens, offset)
         version = _VERSION.fullmatch(words[0][0]) if len(words) == 1 else None
         if not version or version[1] != "2":
-            raise self.source.error(offset, "this is not version 2 of VNN-LIB", "write (vnnlib-version <2.0>)")
+            raise self.source.error("V0307", offset, "this is not version 2 of VNN-LIB", "write (vnnlib-version <2.0>)")
         if words[0][0] not in ("<2.0>", "<2.1>"):
-            self.source.tolerate(words[0][1], f"the version written '{words[0][0]}'")
+            self.source.tolerate("V1202", words[0][1], f"the version written '{words[0][0]}'")
         self.version_seen = True

@@ -28,17 +28,18 @@ class Sides(NamedTuple):
 
 def undecidable_sides(keys: Iterable[Key]) -> list[Sides]:
     """The terms of which atoms say a strict comparison and its opposite."""
-    found: dict[tuple[object, float], Sides] = {}
+    found: dict[tuple[object, float], dict[str, int]] = {}
     for number, (coefficients, rhs, strict) in enumerate(keys):
         if coefficients[0][1] > 0:
             term, place = (coefficients, rhs), "less" if strict else "at_most"
         else:
             mirrored = tuple((variable, -value) for variable, value in coefficients)
             term, place = (mirrored, 0.0 - rhs), "greater" if strict else "at_least"
-        found[term] = found.get(term, Sides())._replace(**{place: number})
+        found.setdefault(term, {})[place] = number
+    several = (Sides(**places) for places in found.values() if len(places) > 1)
     return [
         sides
-        for sides in found.values()
+        for sides in several
         if None not in (sides.less, sides.at_least) or None not in (sides.greater, sides.at_most)
     ]
 

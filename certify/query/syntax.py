@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from certify.errors import ParseError
+from certify.query.diagnostics import Diagnostic
 
 Version = Literal["1.0", "2.0"]
 Relation = Literal["<=", ">=", "<", ">", "==", "!="]
@@ -147,7 +148,7 @@ def locate(text: str, offset: int) -> tuple[int, int]:
 class Query:
     """A specification as written: declarations and assertions, all of which must hold together.
 
-    In version 1.0 the tensors are called X and Y and have one axis. `notes` lists what was read leniently.
+    In version 1.0 the tensors are called X and Y and have one axis. `warnings` lists what was read leniently.
     """
 
     file: str
@@ -157,7 +158,7 @@ class Query:
     assertions: tuple[Assertion, ...]
     text: str
     sha256: str
-    notes: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -169,6 +170,14 @@ class Query:
         """The hidden values and outputs of all networks, in declaration order."""
         return tuple(tensor for network in self.networks for tensor in network.computed)
 
+    def element(self, number: int) -> str:
+        """How the query writes the variable with a number, counted through all inputs, then all computed values."""
+        for tensor in self.inputs + self.computed:
+            if number < tensor.size:
+                return tensor.element(number, self.version)
+            number -= tensor.size
+        raise IndexError(number)
+
     def locate(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character offset into the text."""
         return locate(self.text, offset)
@@ -178,9 +187,9 @@ class Query:
         ends = np.cumsum([len(line) + 1 for line in self.text.split("\n")])
         return np.searchsorted(ends, offsets, side="right") + 1
 
-    def error(self, offset: int, message: str, hint: str = "") -> ParseError:
+    def error(self, code: str, offset: int, message: str, hint: str = "") -> ParseError:
         """A complaint about what stands at a character offset."""
-        return ParseError(self.file, *self.locate(offset), message, hint)
+        return ParseError(self.file, *self.locate(offset), message, hint, code)
 
     def tensors(self) -> Iterator[Tensor]:
         """All declared tensors in declaration order: network by network inputs, hidden values, outputs."""

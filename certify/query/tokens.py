@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from certify.errors import ParseError
+from certify.query.diagnostics import Diagnostic
 from certify.query.syntax import Constant, locate
 
 Token = re.Match[str]
@@ -51,7 +52,7 @@ class Source:
         self.strings: dict[int, str] = {}
         self.code = _COMMENT_OR_STRING.sub(self._hide, text)
         self.standard = "VNN-LIB"
-        self._tolerated: dict[str, tuple[int, int]] = {}
+        self._tolerated: dict[tuple[str, str], tuple[int, int, str]] = {}  # first offset, how often, hint
 
     def _hide(self, found: re.Match[str]) -> str:
         """What `code` has in the place of a comment or string."""
@@ -60,43 +61,46 @@ class Source:
         self.strings[found.start()] = _ESCAPED.sub(lambda e: {"n": "\n", "t": "\t"}.get(e[1], e[1]), found[0][1:-1])
         return '"' + "_" * (len(found[0]) - 2) + '"'
 
-    def error(self, offset: int, message: str, hint: str = "") -> ParseError:
+    def error(self, code: str, offset: int, message: str, hint: str = "") -> ParseError:
         """A complaint about what stands at a character offset."""
         if len(message) > _LONGEST_MESSAGE:
             message = message[:_LONGEST_MESSAGE] + "..."  # it quotes a word, and words of a damaged file can be long
-        return ParseError(self.file, *locate(self.text, offset), message, hint)
+        return ParseError(self.file, *locate(self.text, offset), message, hint, code)
 
     def line(self, offset: int) -> int:
         """The line of a character offset."""
         return locate(self.text, offset)[0]
 
-    def tolerate(self, offset: int, what: str, hint: str = "") -> None:
-        """Accept something outside the standard with a note; in strict mode it is a ParseError."""
+    def tolerate(self, code: str, offset: int, what: str, hint: str = "") -> None:
+        """Accept something outside the standard with a warning; in strict mode it is a ParseError."""
         if self.strict:
-            raise self.error(offset, f"{what}: not in {self.standard}", hint or "only the lenient mode reads it")
-        first, count = self._tolerated.get(what, (offset, 0))
-        self._tolerated[what] = (first, count + 1)
+            raise self.error(code, offset, f"{what}: not in {self.standard}", hint or "only the lenient mode reads it")
+        first, count, _ = self._tolerated.get((code, what), (offset, 0, hint))
+        self._tolerated[code, what] = (first, count + 1, hint)
 
-    def notes(self) -> tuple[str, ...]:
-        """One line per kind of thing tolerated, in the order of first occurrence."""
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """One for each kind of thing tolerated, in the order of first occurrence."""
+        found = sorted(self._tolerated.items(), key=lambda item: item[1][:2])
         return tuple(
-            f"line {self.line(first)}: {what}" + (f" (and {count - 1} more)" if count > 1 else "")
-            for what, (first, count) in sorted(self._tolerated.items(), key=lambda item: item[1])
+            Diagnostic(code, "warning", self.file, *locate(self.text, first), what, hint, count)
+            for (code, what), (first, count, hint) in found
         )
 
     def check_characters(self) -> None:
         """Tolerate what an editor or an operating system adds to a file: carriage returns."""
         carriage_return = self.text.find("\r")
         if carriage_return >= 0:
-            self.tolerate(carriage_return, "carriage returns at line ends")
+            self.tolerate("V1102", carriage_return, "carriage returns at line ends")
 
     def number(self, word: str, offset: int) -> Constant | None:
         """The word as a constant, or None for any other word. Misspelt or not finite: ParseError."""
         if not _NUMBER.fullmatch(word):
             if _NOT_FINITE.fullmatch(word):
-                raise self.error(offset, f"'{word}' is not a number of VNN-LIB", "write a finite decimal number")
+                raise self.error(
+                    "V0107", offset, f"'{word}' is not a number of VNN-LIB", "write a finite decimal number"
+                )
             if word[:1] in _STARTS_A_NUMBER:
-                raise self.error(offset, f"'{word}' is not a number", "write it like -1, 0.5 or 1e-06")
+                raise self.error("V0107", offset, f"'{word}' is not a number", "write it like -1, 0.5 or 1e-06")
             return None
         return self.finite(word, offset)
 
@@ -104,21 +108,21 @@ class Source:
         """A constant from a word that is spelt like a number: the nearest float64."""
         value = float(lexeme)
         if math.isinf(value):
-            raise self.error(offset, f"the number {lexeme} is too large", "float64 ends at about 1.8e308")
+            raise self.error("V0108", offset, f"the number {lexeme} is too large", "float64 ends at about 1.8e308")
         return Constant(value, lexeme, offset)
 
     def unclosed(self, offset: int) -> ParseError:
         """The complaint about an opening parenthesis without its partner."""
-        return self.error(offset, "this '(' is never closed", "add the missing ')'")
+        return self.error("V0103", offset, "this '(' is never closed", "add the missing ')'")
 
     def unknown(self, variable: str, offset: int) -> ParseError:
         """The complaint about a variable that is not declared."""
-        return self.error(offset, f"unknown variable {variable}", "declare it before its first use")
+        return self.error("V0204", offset, f"unknown variable {variable}", "declare it before its first use")
 
     def stray(self, token: Token) -> ParseError:
         """The complaint about a token where a statement should begin."""
         what = "this ')' closes nothing" if token.lastindex == CLOSE else f"'{token[0].split()[0]}' begins no statement"
-        return self.error(token.start(), what, "a file is a series of statements such as (assert ...)")
+        return self.error("V0104", token.start(), what, "a file is a series of statements such as (assert ...)")
 
     def words(self, tokens: Iterator[Token], start: int) -> list[tuple[str, int]]:
         """Every word and parenthesis up to the one that closes the statement opened at `start`, with its offset."""

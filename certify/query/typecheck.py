@@ -32,14 +32,16 @@ _ALIASES = {"float": "float32", "double": "float64", "half": "float16", "int": "
 def element_type(source: Source, word: str, offset: int) -> str:
     """The element type a word names."""
     if word not in FLOATS | INTEGERS | _NOT_NUMBERS and word.lower() in FLOATS | INTEGERS:
-        source.tolerate(offset, f"'{word}' written for '{word.lower()}'")
+        source.tolerate("V1207", offset, f"'{word}' written for '{word.lower()}'")
         word = word.lower()
     if word in _NOT_NUMBERS:
-        raise source.error(offset, f"tensors of {word} are not supported yet", "use float32, real or an integer type")
+        raise source.error(
+            "V0402", offset, f"tensors of {word} are not supported yet", "use float32, real or an integer type"
+        )
     if word not in FLOATS | INTEGERS:
         meant = _ALIASES.get(word.lower())
         hint = f"write {meant}" if meant else "element types are real, float32, float64, int8, ..."
-        raise source.error(offset, f"unknown element type '{word}'", hint)
+        raise source.error("V0401", offset, f"unknown element type '{word}'", hint)
     return word
 
 
@@ -47,7 +49,7 @@ def check_declared_types(source: Source, tensors: tuple[Tensor, ...]) -> None:
     """A query that uses `real` uses it for all its tensors."""
     real = [tensor.dtype == "real" for tensor in tensors]
     if any(real) and not all(real):
-        source.tolerate(tensors[real.index(True)].offset, "'real' beside other element types")
+        source.tolerate("V1401", tensors[real.index(True)].offset, "'real' beside other element types")
 
 
 def check_likeness(source: Source, network: NetworkDeclaration, other: NetworkDeclaration) -> None:
@@ -59,7 +61,7 @@ def check_likeness(source: Source, network: NetworkDeclaration, other: NetworkDe
         if len(mine) != len(theirs):
             message = f"{network.name} declares {len(mine)} {role}(s), but {other.name} {len(theirs)}"
             raise source.error(
-                mine[0].offset, message, f"a network that is {network.like[0]} another has the same ones"
+                "V0403", mine[0].offset, message, f"a network that is {network.like[0]} another has the same ones"
             )
         pairs += zip(mine, theirs, strict=True)
     if equal:
@@ -68,7 +70,7 @@ def check_likeness(source: Source, network: NetworkDeclaration, other: NetworkDe
         if mine_.shape != theirs_.shape or (equal and mine_.dtype != theirs_.dtype):
             message = f"{mine_.name} {mine_.dtype} {list(mine_.shape)} differs from {theirs_.name} {theirs_.dtype}"
             hint = f"{network.name} is {network.like[0]} {other.name}"
-            raise source.error(mine_.offset, f"{message} {list(theirs_.shape)}", hint)
+            raise source.error("V0403", mine_.offset, f"{message} {list(theirs_.shape)}", hint)
 
 
 def check_comparisons(source: Source, assertion: Assertion, tensors: Mapping[str, Tensor]) -> None:
@@ -95,9 +97,9 @@ def _check_comparison(source: Source, comparison: Comparison, tensors: Mapping[s
         else:
             dtypes.add(tensors[term.tensor].dtype)
     if not dtypes:
-        source.tolerate(comparison.offset, "a comparison without a variable")
+        source.tolerate("V1402", comparison.offset, "a comparison without a variable")
     elif len(dtypes) > 1:
-        source.tolerate(comparison.offset, "a comparison of " + " with ".join(sorted(dtypes)))
+        source.tolerate("V1403", comparison.offset, "a comparison of " + " with ".join(sorted(dtypes)))
     else:
         for constant in constants:
             _check_constant(source, constant, dtypes.copy().pop())
@@ -107,8 +109,8 @@ def _check_constant(source: Source, constant: Constant, dtype: str) -> None:
     whole = constant.lexeme.lstrip("+-").isdigit()
     if whole and dtype in FLOATS:
         # The standard's text allows it, its grammar tools (vnnlib 1.0.2, hence the official scorer) do not.
-        source.tolerate(constant.offset, f"an integer literal for {dtype}", f"write {constant.lexeme}.0")
+        source.tolerate("V1404", constant.offset, f"an integer literal for {dtype}", f"write {constant.lexeme}.0")
     elif not whole and dtype in INTEGERS:
-        source.tolerate(constant.offset, f"a fraction for {dtype}")
+        source.tolerate("V1405", constant.offset, f"a fraction for {dtype}")
     elif constant.value < 0 and dtype in UNSIGNED:
-        source.tolerate(constant.offset, f"a negative number for {dtype}")
+        source.tolerate("V1405", constant.offset, f"a negative number for {dtype}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ import numpy as np
 from certify.errors import NumericalError
 from certify.search.domain import Domains
 from certify.search.frontier import Frontier
+from certify.search.trace import Trace
 from certify.search.tree import SearchTree
 from certify.settings import Budget
 
@@ -61,6 +63,13 @@ class Progress:
     abandoned: int = 0
     covered: float = 0.0
     notes: list[str] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+
+    def reach(self, bound: float) -> None:
+        """The bound of what is being searched is now this."""
+        self.bound = bound
+        if math.isfinite(bound):
+            self.trace.add(float(bound), self.domains)
 
     def count(self, domains: int, leaves: int, abandoned: int, open_now: int) -> None:
         """Add a batch: how many domains were bounded, closed, given up, and are open after it."""
@@ -153,7 +162,7 @@ def _search(
             helper.share(frontier)
         batch = frontier.pop(1 if suspects else size)
         suspects = max(0, suspects - 1)
-        progress.bound = min(frontier.bound(), float(batch.bound.min()), abandoned_bound)
+        progress.reach(min(frontier.bound(), float(batch.bound.min()), abandoned_bound))
         try:
             bounded = brancher.bound(batch, budget)
             witness = accept(bounded.points) if len(bounded.points) else None
@@ -183,7 +192,7 @@ def _search(
         abandoned_bound = min(abandoned_bound, float(bounded.domains.bound[stuck].min(initial=np.inf)))
     closed = progress.abandoned == 0
     # Of parts that were clipped away no more is known than that their margin is positive.
-    progress.bound = abandoned_bound if not closed else min(best_closed, 0.0) if brancher.clipped else best_closed
+    progress.reach(abandoned_bound if not closed else min(best_closed, 0.0) if brancher.clipped else best_closed)
     return Outcome(closed, True, progress.bound)
 
 

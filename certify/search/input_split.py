@@ -12,16 +12,19 @@ import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import Rows, Walk, backward
+from certify.bounds.bend import bend
 from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
+from certify.network.table import Table
 from certify.problem import Goal, Problem, worst_margin
 from certify.search.branch_and_bound import Bounded
-from certify.search.domain import Domains
+from certify.search.domain import Domains, concatenate
 from certify.search.pick.input_gap import input_gap
+from certify.search.rounded import rounded_inputs, whole_cut
 from certify.search.tree import Clip, InputCut, Leaves, SearchTree
 from certify.settings import Budget
 
@@ -48,6 +51,10 @@ class InputSplit:
         self.problem, self.goals, self.network = problem, goals, network
         self.tree = SearchTree(np.arange(len(goals)), tree_bytes)
         self.clipped = False
+        self.rounded = rounded_inputs(network)
+        if problem.atoms.inputs is not None:
+            self.rounded &= ~(problem.atoms.inputs != 0.0).any(axis=0)
+        self.tables = [node.name for node in network.nodes if isinstance(node.op, Table)] if self.rounded.any() else []
         width = max(len(goal.atoms) for goal in goals)
         self.atoms = np.full((len(goals), width), -1)
         for number, goal in enumerate(goals):
@@ -79,6 +86,9 @@ class InputSplit:
         """Fresh CROWN on every box, the inherited bounds helping; only rows still needed somewhere are bounded."""
         put = self.network.library.put
         box = Interval(put(domains.lower), put(domains.upper))
+        waiting = self._waiting(domains, box)
+        if waiting.any():
+            return Bounded(domains, np.zeros(len(domains), dtype=bool), (domains.lower + domains.upper) / 2.0, waiting)
         network, kept = self._shrink(domains)
         forms: dict[str, tuple[np.ndarray, LinearForm]] = {}
         known = {
@@ -88,6 +98,7 @@ class InputSplit:
         relaxed = intermediate_bounds(network, box, known=known or None, forms=forms)
         needed = np.flatnonzero((~(domains.margins > 0.0)).any(axis=0))
         walk = backward(network, self._rows(domains.task, needed), relaxed.planes, noise=relaxed.noise, keep=True)
+        walk = bend(walk, relaxed)
         found = np.full(domains.margins.shape, -np.inf)
         found[:, needed] = to_numpy(walk.form.lower(box))
         margins = np.fmax(domains.margins, found)
@@ -102,6 +113,20 @@ class InputSplit:
         self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
         points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
         return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
+
+    def _waiting(self, domains: Domains, box: Interval) -> np.ndarray:
+        """Mask of boxes to be halved before they are worth a bound: rounded inputs leave several entries of a table.
+
+        What is computed from the hull of these says little, and costs more than the cases one by one.
+        """
+        waiting = np.zeros(len(domains), dtype=bool)
+        for name in self.tables:
+            cone = self.network.cone(name)
+            op, inputs = cone.by_name[name].op, cone.by_name[name].inputs
+            assert isinstance(op, Table)
+            intervals = intermediate_bounds(cone, box, bound_rows=None).intervals
+            waiting |= op.varies(*(intervals[value] for value in inputs))
+        return waiting & (self.rounded & (domains.lower < domains.upper)).any(axis=1)
 
     def _joint(self, domains: Domains, form: LinearForm, needed: np.ndarray, bound: np.ndarray) -> np.ndarray:
         """What the rows that every unsafe point satisfies say together, [batch]; -inf where they are fewer than two."""
@@ -146,6 +171,8 @@ class InputSplit:
 
     def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
         """Clip the open boxes, then halve each along the input that the relaxation errors come from."""
+        if isinstance(bounded.detail, np.ndarray):
+            return self._cut_waiting(bounded.domains, bounded.detail), np.zeros(len(bounded.closed), dtype=bool)
         detail: Detail = bounded.detail
         open_ = np.flatnonzero(~bounded.closed)
         stuck = np.zeros(len(bounded.closed), dtype=bool)
@@ -156,19 +183,35 @@ class InputSplit:
         domains = replace(domains, lower=np.where(empty[:, None], domains.lower, lower),
                           upper=np.where(empty[:, None], domains.upper, upper))  # fmt: skip
         domains, scores, open_ = domains.select(~empty), scores[open_][~empty], open_[~empty]
-        axis, point, possible = _place(domains, scores)
+        below, above = self._ends(domains)
+        axis, possible = _place(domains, scores, below, above)
         stuck[open_[~possible]] = True
-        domains, axis, point = domains.select(possible), axis[possible], point[possible]
-        return self._halve(domains, axis, point), stuck
+        return self._halve(domains.select(possible), axis[possible], below[possible], above[possible]), stuck
 
-    def _halve(self, domains: Domains, axis: np.ndarray, point: np.ndarray) -> Domains:
+    def _cut_waiting(self, domains: Domains, waiting: np.ndarray) -> Domains:
+        """The boxes that wait, halved along their widest rounded input, and the others as they are."""
+        mine = domains.select(waiting)
+        axis = np.where(self.rounded, mine.upper - mine.lower, -1.0).argmax(axis=1)
+        return concatenate([domains.select(~waiting), self._halve(mine, axis, *self._ends(mine))])
+
+    def _ends(self, domains: Domains) -> tuple[np.ndarray, np.ndarray]:
+        """(below, above), [batch, n_inputs] each: where the lower half of each axis ends and the upper one begins."""
+        middle = domains.lower + (domains.upper - domains.lower) / 2.0
+        if not self.rounded.any():
+            return middle, middle
+        below, above = whole_cut(domains.lower, domains.upper)
+        return np.where(self.rounded, below, middle), np.where(self.rounded, above, middle)
+
+    def _halve(self, domains: Domains, axis: np.ndarray, below: np.ndarray, above: np.ndarray) -> Domains:
         count = len(domains)
+        every = np.arange(count)
+        below, above = below[every, axis], above[every, axis]
         numbers = self.tree.new_children(count)
-        self.tree.add(InputCut(domains.node, axis, point, numbers))
+        self.tree.add(InputCut(domains.node, axis, below, above, numbers))
         twice = domains.select(np.repeat(np.arange(count), 2))
         lower, upper = twice.lower.copy(), twice.upper.copy()
-        upper[np.arange(0, 2 * count, 2), axis] = point
-        lower[np.arange(1, 2 * count, 2), axis] = point
+        upper[2 * every, axis] = below
+        lower[2 * every + 1, axis] = above
         return replace(twice, lower=lower, upper=upper, node=numbers.reshape(-1), depth=twice.depth + 1)
 
     def _clip(self, domains: Domains, detail: Detail, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -181,7 +224,7 @@ class InputSplit:
         place = {row: i for i, row in enumerate(detail.rows.tolist())}
         for number in sorted(set(domains.task.tolist())):
             required = [r for r in self.goals[number].required.tolist() if r in place]
-            if len(required) < 2:
+            if not required:
                 continue
             mine = np.flatnonzero(domains.task == number)
             source = open_[mine] if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
@@ -200,17 +243,18 @@ class InputSplit:
             self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
 
 
-def _place(domains: Domains, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(axis, point, possible): where to halve each box; impossible where no axis has room for a point in between."""
-    middle = domains.lower + (domains.upper - domains.lower) / 2.0
-    room = np.asarray((domains.lower < middle) & (middle < domains.upper))
+def _place(domains: Domains, scores: np.ndarray, below: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(axis, possible): which to halve in each box; impossible where no axis has room between its ends.
+
+    below, above: where the halves of each axis would end and begin.
+    """
+    room = np.asarray((domains.lower < above) & (below < domains.upper))
     width = domains.upper - domains.lower
     scores = np.where(np.isfinite(scores), scores, 0.0)
     scored = np.asarray((np.where(room, scores, 0.0) > 0.0).any(axis=1))
     ranked = np.where(room, np.where(scored[:, None], scores, width), -1.0)
     axis = ranked.argmax(axis=1)
-    every = np.arange(len(domains))
-    return axis, middle[every, axis], room[every, axis]
+    return axis, room[np.arange(len(domains)), axis]
 
 
 def _columns(interval: Interval, index: np.ndarray | None) -> Interval:

@@ -18,7 +18,7 @@ from certify.network.graph import Network
 from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Helper, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
-from certify.search.tree import SearchTree
+from certify.search.tree import Ground, SearchTree
 from certify.settings import Budget
 
 if TYPE_CHECKING:
@@ -73,10 +73,12 @@ class OpenGoal:
 class Prover:
     """Refutes goals with bounds and search. `screen` once, then `search`.
 
-    programs: whether a linear program bounds every subproblem of a search by signs.
+    programs: whether a linear program bounds every subproblem of a search by signs. evidence: whether to keep all that
+    a certificate needs.
     """
 
     programs = False
+    evidence = False
 
     def __init__(
         self, problem: Problem, library: Library, budget: Budget, progress: Progress, few_inputs: int | None = None
@@ -86,29 +88,42 @@ class Prover:
         self.network = problem.network.on(library)
         goals = list(problem.goals())
         few = FEW_INPUTS if few_inputs is None else few_inputs
-        self.few = [goal for goal in goals if splits_inputs(self.network, goal, few)]
-        others = [goal for goal in goals if not splits_inputs(self.network, goal, few)]
-        if others:
+        halved = np.array([splits_inputs(self.network, goal, few) for goal in goals], dtype=bool)
+        self.few_numbers = np.flatnonzero(halved)
+        self.few = [goals[number] for number in self.few_numbers]
+        if not halved.all():
             from certify.search.root import Root
-        self.roots = [Root(problem, goal, self.network, budget) for goal in others]
+        self.roots = [Root(problem, goals[n], self.network, budget, n) for n in np.flatnonzero(~halved).tolist()]
         self.proof = Proof()
         self.tree_bytes = int(min(TREE_BYTES, TREE_SHARE * budget.memory)) if budget.memory else TREE_BYTES
 
     def screen(self) -> list[OpenGoal]:
         """Bound what one CROWN pass may settle; the goals left open. (Boxes of few inputs go to search at once.)"""
         soon = self.budget.share(SCREEN_SHARE)
+        self._screen_together(soon)
         for root in self.roots:
-            if not soon.expired():
+            if not root.bounded and not soon.expired():
                 self._take_stage(root, "CROWN", partial(root.crown, soon))
         open_roots = [OpenGoal(r.goal, r.margins > 0.0) for r in self.roots if not r.bound > 0.0]
         return [OpenGoal(goal, np.zeros(len(goal.atoms), dtype=bool)) for goal in self.few] + open_roots
+
+    def _screen_together(self, budget: Budget) -> None:
+        if len(self.roots) > 1:
+            from certify.search.screen import screen
+
+            self.progress.stage = "CROWN"
+            for root in screen(self.roots, budget.expired):
+                self._settle(root, "CROWN")
 
     def search(self, accept: Accept) -> Proof:
         """Refute what is open. accept: takes proposed points [k, n_inputs], returns a witness or None."""
         if self.few:
             brancher = InputSplit(self.problem, self.few, self.network, self.tree_bytes)
+            brancher.tree.ground = Ground(self.few_numbers)
             self.proof.trees.append(("input splits", brancher.tree))
             self.proof.add(self._branch("input splits", brancher, accept, self.budget, lambda: False))
+        if self.proof.outcome.witness is None:
+            self._screen_together(self.budget)
         for root in self.roots:
             if self.proof.outcome.witness is not None:
                 break
@@ -122,7 +137,7 @@ class Prover:
         stages: list[tuple[str, Callable[[], None]]] = [] if root.bounded else [("CROWN", root.crown)]
         stages += [
             ("alpha-CROWN", root.alpha_rows),
-            ("alpha-CROWN on every layer", partial(root.alpha_everywhere, self._shared)),
+            ("alpha-CROWN on every layer", partial(root.alpha_everywhere, self._shared, self.evidence)),
         ]
         for name, stage in stages:
             witness = accept(root.points) if len(root.points) else None
@@ -148,7 +163,7 @@ class Prover:
     def _settle(self, root: Root, name: str) -> bool:
         """Record where the root stands; True if its goal is refuted."""
         self.progress.domains = max(self.progress.domains, 1)
-        self.progress.bound = root.bound
+        self.progress.reach(root.bound)
         if not root.bound > 0.0:
             return False
         self.progress.leaves += 1
@@ -185,6 +200,8 @@ class Prover:
                 self.progress.notes.append("the specification has too many conjunctions to search one by one")
                 self.proof.add(Outcome(False, True, root.bound))
                 return
+            brancher.tree.evidence = self.evidence
+            brancher.tree.ground = root.ground([tuple(c[c >= 0].tolist()) for c in brancher.clauses])
             abandoned = self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
             outcome = self._branch(

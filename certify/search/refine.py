@@ -16,7 +16,7 @@ from certify.bounds.backward import Rows
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
-from certify.bounds.optimise import Ascent, Split, optimise
+from certify.bounds.optimise import Ascent, Record, Split, optimise
 from certify.search.domain import Domains
 
 # It costs about as much as thirty splits, and pays after some splits have told what the signs are worth: once so many
@@ -32,15 +32,20 @@ ASCENT = Ascent(iterations=6, slope_rate=0.25, multiplier_rate=0.1, decay=0.96)
 MOST_ELEMENTS = 32
 
 
-def refine(relaxed: Relaxed, splits: Mapping[str, Split], urgency: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+def refine(
+    relaxed: Relaxed, splits: Mapping[str, Split], urgency: Mapping[str, np.ndarray], record: Record | None = None
+) -> dict[str, Interval]:
     """Intervals of all hidden values of a batch, with the most urgent elements of each subproblem bounded anew.
 
     urgency: by value, [batch, elements], how much depends on each. What is known is only ever intersected with.
+    record: told of every ascent.
     """
 
     def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
         inside = {value: split for value, split in splits.items() if value in relaxed.network.by_name}
         found = optimise(relaxed, rows, ASCENT, splits=inside)
+        if record is not None:
+            record(relaxed.network.output, rows, found)
         return found.lower, found.form
 
     return intermediate_bounds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,8 @@ from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, worst_margin
-from certify.search.tree import Leaves, SearchTree
+from certify.search.record import walk_recorder
+from certify.search.tree import Ground, HiddenWalk, Leaves, SearchTree
 from certify.settings import Budget
 
 # Share of the time that may go into the root's bounds.
@@ -42,8 +43,8 @@ class OutOfTimeError(Exception):
 class Root:
     """The bounds of one goal before any split, made tighter stage by stage."""
 
-    def __init__(self, problem: Problem, goal: Goal, network: Network, budget: Budget) -> None:
-        """network: in the array library to work in."""
+    def __init__(self, problem: Problem, goal: Goal, network: Network, budget: Budget, number: int = 0) -> None:
+        """network: in the array library to work in; number: of the goal, among all."""
         self.problem, self.goal, self.network = problem, goal, network
         put = network.library.put
         self.box = Interval(put(goal.lower[None]), put(goal.upper[None]))
@@ -57,6 +58,10 @@ class Root:
         self._seconds = 0.0
         self.row_trees_pay = True
         self.budget = budget.share(ROOT_SHARE)
+        self.number = number
+        self.kept: dict[str, np.ndarray] = {}
+        self.walks: list[HiddenWalk] = []
+        self.obstacle = ""
 
     @property
     def bound(self) -> float:
@@ -101,24 +106,33 @@ class Root:
         self.relaxed, self.bounded = relaxed, True
         self._take(lower, form)
 
+    def take_crown(self, known: Mapping[str, Interval], lower: Array, form: LinearForm) -> None:
+        """What plain CROWN found of this box in a batch: bounds of relaxed values, margins [1, atoms], their form."""
+        self.bounded = True
+        self._take(lower, form)
+        if not self.bound > 0.0:
+            self.relaxed = intermediate_bounds(self.network, self.box, known=known, bound_rows=None)
+
     def alpha_rows(self) -> None:
         """Optimised slopes for the margin rows alone."""
         self._optimise_rows()
 
-    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows]) -> None:
+    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows], evidence: bool = False) -> None:
         """Optimised slopes for every inexact hidden value too, layer by layer. shared: as in `row_trees`.
 
-        As many steps as there is time for, by how long plain CROWN took; nothing if that is less than a few.
+        As many steps as there is time for, by how long plain CROWN took; nothing if that is less than a few. evidence:
+        whether to keep the slopes.
         """
         affordable = STEPS_SHARE * self.budget.remaining() / max(self._seconds, 1e-9)
         if affordable < LEAST_STEPS:
             return
         floats = sum(unstable(self.relaxed).values()) * sum(int(np.prod(s)) for s in self.network.shapes.values())
-        if floats < SHARED_FLOATS:
+        if floats < SHARED_FLOATS or evidence:
             shared = lambda bound_rows: bound_rows  # noqa: E731
         known, needed = self.relaxed.intervals, self.needed(self.network)
         ascent = replace(ASCENT, iterations=min(ASCENT.iterations, int(affordable)))
-        self.relaxed = tighten(self.network, self.box, known, self.budget.expired, shared, needed, ascent)
+        record = walk_recorder(self.walks) if evidence else None
+        self.relaxed = tighten(self.network, self.box, known, self.budget.expired, shared, record, needed, ascent)
         self._optimise_rows()
 
     @property
@@ -135,6 +149,7 @@ class Root:
         from certify.search.row_trees import RowTrees
 
         known, before = self.reduced(), self.bound
+        self.obstacle = "bounds of hidden values come from a branch and bound of their own"
         inexact = unstable(known)
         rows = {name: 2 * count for name, count in inexact.items()}
         way = shared(RowTrees(work, rows, nbytes, budget.expired))
@@ -156,9 +171,10 @@ class Root:
         self.points = to_numpy(form.minimiser(self.box))[0][~(self.margins > 0.0)]
 
     def reduced(self) -> Relaxed:
-        """The bounds, on the network without the rectifiers that are dead on the whole box."""
+        """The bounds, on the network without the rectifiers that are dead on the whole box. Sets `kept`."""
         alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
         network, kept = drop_dead_neurons(self.relaxed.network, alive)
+        self.kept = kept
         known = {
             name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
             for name, i in self.relaxed.intervals.items()
@@ -170,7 +186,14 @@ class Root:
         tree = SearchTree(np.zeros(1, dtype=int), 2**30)
         slopes = {name: tuple(to_numpy(s) for s in parts) for name, parts in self.slopes.items()}
         tree.add(Leaves(np.zeros(1, dtype=int), self.margins[None], slopes, {}))
+        tree.ground = replace(self.ground([]), kept={})
         return tree
+
+    def ground(self, clauses: list[tuple[int, ...]]) -> Ground:
+        """What trees stand on that prove conjunctions of the goal, in the network that `reduced` made."""
+        return Ground(
+            np.array([self.number]), clauses, self.relaxed, self.kept, tuple(self.walks), self.slopes, self.obstacle
+        )
 
 
 def unstable(relaxed: Relaxed) -> dict[str, int]:

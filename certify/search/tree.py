@@ -14,17 +14,23 @@ from typing import NamedTuple
 import numpy as np
 
 from certify.arrays import Array
+from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 
 ROOT = -1
 
 
 class InputCut(NamedTuple):
-    """Nodes cut in two at `point` along input `axis`: child one below, child two above. Arrays over the nodes."""
+    """Nodes cut in two along input `axis`: child one ends at `below`, child two begins at `above`. Arrays over nodes.
+
+    These differ only for an input that the network rounds first, which takes in between what it takes in one of the
+    children, see `rounded`.
+    """
 
     node: np.ndarray
     axis: np.ndarray
-    point: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
     children: np.ndarray
 
 
@@ -42,18 +48,39 @@ class ValueCut(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """Boxes shrunk to what the unsafe side of the rows leaves: the same node goes on with [lower, upper]."""
+    """Boxes shrunk to what the unsafe side of the rows leaves: the same node goes on with [lower, upper].
+
+    slopes, multipliers: those of the rows' forms, as in `Leaves`, where the tree keeps evidence.
+    """
 
     node: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    slopes: dict[str, tuple[Array, ...]] | None = None
+    multipliers: dict[str, Array] | None = None
+
+
+class HiddenWalk(NamedTuple):
+    """Walks that bound elements of a value: lower bounds of elements [nodes or 1, k], then of their negatives.
+
+    slopes, multipliers: by node and by value, [nodes or 1, 2 k, *shape].
+    """
+
+    value: str
+    elements: np.ndarray
+    slopes: dict[str, tuple[Array, ...]]
+    multipliers: dict[str, Array]
 
 
 class HiddenBounds(NamedTuple):
-    """Nodes whose hidden values got tighter bounds, by value [nodes, *shape]; what lies below them inherits these."""
+    """Nodes whose hidden values got tighter bounds, by value [nodes, *shape]; what lies below them inherits these.
+
+    walks: where they come from, in that order, where the tree keeps evidence.
+    """
 
     node: np.ndarray
     bounds: dict[str, Interval]
+    walks: tuple[HiddenWalk, ...] = ()
 
 
 class Leaves(NamedTuple):
@@ -72,11 +99,32 @@ class Leaves(NamedTuple):
 Step = InputCut | ValueCut | Clip | HiddenBounds | Leaves
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What a tree stands on, for whoever writes it down.
+
+    goals: the number of each root's goal, or of the only one. clauses: [roots] the conjunctions of that goal that roots
+    are about; None for trees of boxes, whose roots are whole goals. relaxed: bounds at the root of the one goal; kept:
+    by value, the flat elements that the tree's network still has, where it is without dead rectifiers; walks: how
+    hidden values were bounded at the root, after plain CROWN; slopes: of the goal's rows there, by node. obstacle: why
+    nobody could recheck it.
+    """
+
+    goals: np.ndarray
+    clauses: list[tuple[int, ...]] | None = None
+    relaxed: Relaxed | None = None
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    walks: tuple[HiddenWalk, ...] = ()
+    slopes: dict[str, tuple[Array, ...]] = field(default_factory=dict)
+    obstacle: str = ""
+
+
 @dataclass
 class SearchTree:
     """The steps in the order they were made. roots: [roots] (task numbers), node i < len(roots) being root i.
 
-    `complete` is False once leaves were no longer kept because they outgrew `limit` bytes.
+    `complete` is False once leaves were no longer kept because they outgrew `limit` bytes. evidence: whether to keep
+    what a recheck needs of nodes that are not closed too.
     """
 
     roots: np.ndarray
@@ -86,6 +134,8 @@ class SearchTree:
     n_leaves: int = 0
     nbytes: int = 0
     complete: bool = True
+    evidence: bool = False
+    ground: Ground | None = None
 
     def __post_init__(self) -> None:
         self.n_nodes = len(self.roots)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certify.arrays import NUMPY, to_numpy
+from certify.arrays import NUMPY, Array, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
@@ -31,6 +31,7 @@ from certify.search.leaf_program import fits, solve
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.pseudocost import Pseudocosts
 from certify.search.pick.relaxation_gap import Ranking, relaxation_gap
+from certify.search.record import walk_recorder
 from certify.search.refine import Worth, first_bound, mark, refine
 from certify.search.signs import (
     as_splits,
@@ -41,7 +42,7 @@ from certify.search.signs import (
     split_points,
 )
 from certify.search.stage import Part, Stage
-from certify.search.tree import Clip, HiddenBounds, Leaves, SearchTree, ValueCut
+from certify.search.tree import Clip, HiddenBounds, HiddenWalk, Leaves, SearchTree, ValueCut
 from certify.settings import Budget
 
 ASCENT = Ascent(iterations=12, slope_rate=0.1, multiplier_rate=0.1)
@@ -290,9 +291,11 @@ class ValueSplit:
     def _refined_hidden(self, domains: Domains, urgency: dict[str, np.ndarray]) -> dict[str, Interval]:
         """Tighter bounds of the domains' hidden values (recorded). urgency: as in `refine`."""
         splits = as_splits(domains, self.network.library)
-        hidden = refine(relaxed_under_signs(self.root, domains), splits, urgency)
+        walks: list[HiddenWalk] = []
+        record = walk_recorder(walks) if self.tree.evidence else None
+        hidden = refine(relaxed_under_signs(self.root, domains), splits, urgency, record)
         found = {v: narrow(hidden[v], len(domains)) for v in self.values}
-        self.tree.add(HiddenBounds(domains.node, found))
+        self.tree.add(HiddenBounds(domains.node, found, tuple(walks)))
         return found
 
     def _finished(self, part: Part, budget: Budget) -> Bounded:
@@ -374,10 +377,19 @@ class ValueSplit:
             tight = narrow(form.within(box, a, c, known), len(still))
             hidden[value].lower[still], hidden[value].upper[still] = tight
         self.clipped = True
-        self.tree.add(Clip(domains.node[still], lower[still], upper[still]))
+        self.tree.add(Clip(domains.node[still], lower[still], upper[still], *self._evidence(stage, rows[still])))
         self.tree.add(HiddenBounds(domains.node[still], {v: Interval(*(b[still] for b in hidden[v])) for v in hidden}))
         self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
         return replace(domains, lower=lower, upper=upper, hidden=hidden), empty
+
+    def _evidence(
+        self, stage: Stage, rows: np.ndarray
+    ) -> tuple[dict[str, tuple[Array, ...]], dict[str, Array]] | tuple[()]:
+        """Slopes and multipliers of some rows of a stage's batch, if they are to be kept."""
+        if not self.tree.evidence:
+            return ()
+        slopes = {name: tuple(to_numpy(s)[rows] for s in parts) for name, parts in stage.found.slopes.items()}
+        return slopes, {value: to_numpy(m)[rows] for value, m in stage.found.multipliers.items()}
 
     def _together(self, done: list[Bounded], parts: list[Part]) -> Bounded:
         """The parts' results in the order of the batch."""

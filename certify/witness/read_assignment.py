@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,22 @@ def read_assignment(path: Path, query: Query) -> np.ndarray:
 
     Raises InputError for a text that does not give every input exactly once.
     """
-    text = read_bytes(path).decode("utf-8", "replace").strip()
-    text = text.removeprefix("sat").strip()
-    values = _pairs(path, text, query) if text.startswith("(") else _blocks(path, text, query)
+    values = read_values(path, query)
     for tensor in query.inputs:
         if len(values.get(tensor.name, ())) != tensor.size:
             found = len(values.get(tensor.name, ()))
             raise InputError(f"{path}: {found} values for {tensor.name}, which has {tensor.size} elements")
     return np.array([value for tensor in query.inputs for value in values[tensor.name]], dtype=np.float64)
+
+
+def read_values(path: Path, query: Query) -> dict[str, list[float]]:
+    """All values that the text gives, by declared tensor; an output or hidden tensor may be missing or have too few.
+
+    Raises InputError for a text that cannot be read.
+    """
+    text = read_bytes(path).decode("utf-8", "replace").strip()
+    text = text.removeprefix("sat").strip()
+    return _pairs(path, text, query) if text.startswith("(") else _blocks(path, text, query)
 
 
 def _blocks(path: Path, text: str, query: Query) -> dict[str, list[float]]:
@@ -58,19 +67,25 @@ def _check_shape(path: Path, header: re.Match[str], tensor: Tensor) -> None:
 
 
 def _pairs(path: Path, text: str, query: Query) -> dict[str, list[float]]:
-    """((X_0 v) ... (Y_0 v) ...), the inputs numbered through."""
-    found: dict[int, float] = {}
+    """((X_0 v) ... (Y_0 v) ...), the inputs numbered through, and so are the outputs, which need not all be there."""
+    found: dict[str, dict[int, float]] = {"X": {}, "Y": {}}
     for letter, index, value in _PAIR.findall(text):
-        if letter == "X":
-            if int(index) in found:
-                raise InputError(f"{path}: X_{index} is given twice")
-            found[int(index)] = _number(path, value, f"X_{index}")
+        if int(index) in found[letter]:
+            raise InputError(f"{path}: {letter}_{index} is given twice")
+        found[letter][int(index)] = _number(path, value, f"{letter}_{index}")
     total = sum(tensor.size for tensor in query.inputs)
-    if sorted(found) != list(range(total)):
+    if sorted(found["X"]) != list(range(total)):
         raise InputError(f"{path}: the specification has the inputs X_0 ... X_{total - 1}", "give each exactly once")
-    flat = [found[index] for index in range(total)]
-    ends = np.cumsum([tensor.size for tensor in query.inputs]).tolist()
-    return {t.name: flat[end - t.size : end] for t, end in zip(query.inputs, ends, strict=True)}
+    return _cut(query.inputs, found["X"]) | _cut(query.computed, found["Y"])
+
+
+def _cut(tensors: Sequence[Tensor], found: dict[int, float]) -> dict[str, list[float]]:
+    """The flat elements by tensor, as many as there are."""
+    values, start = {}, 0
+    for tensor in tensors:
+        values[tensor.name] = [found[i] for i in range(start, start + tensor.size) if i in found]
+        start += tensor.size
+    return values
 
 
 def _number(path: Path, word: str, what: str) -> float:

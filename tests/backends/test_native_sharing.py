@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from random_problems import problem, relu_network
 
 from certify.arrays import Array
 from certify.backends import native_sharing
-from certify.backends.native_sharing import Report, RowSharer, Sharer
+from certify.backends.native_sharing import Report, RowSharer, Sharer, _Giver
 from certify.backends.second_process import Send
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, intermediate_bounds
@@ -44,7 +45,7 @@ def searched(seed: int, margin: float) -> tuple[Problem, ValueSplit, Outcome, Pr
     row, lower, upper = rng.normal(size=(1, 2)), -np.ones(10), np.ones(10)
     least = (evaluate(network, rng.uniform(-1, 1, size=(50_000, 10))) @ row.T).min()
     posed = problem(network, [Region(lower, upper, 0)], row, np.array([least - margin]))
-    root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(60))
+    root = Root(posed, next(iter(posed.goals())), network, Budget.starting_now(600))
     root.crown()
     brancher, progress = ValueSplit(posed, root.goal, root.relaxed, np.array([-np.inf]), 2**28), Progress()
 
@@ -52,7 +53,7 @@ def searched(seed: int, margin: float) -> tuple[Problem, ValueSplit, Outcome, Pr
         unsafe = posed.margins(points, evaluate(network, points), root.goal.atoms)[:, 0] <= 0.0
         return points[unsafe][0] if unsafe.any() else None
 
-    budget = Budget.starting_now(60)
+    budget = Budget.starting_now(600)
     sharer = Sharer(brancher, budget, accept, progress)
     with sharer as (accept_all, helper):
         outcome = branch_and_bound(brancher, budget, accept_all, progress, helper=helper)
@@ -107,11 +108,21 @@ def test_whoever_has_nothing_left_gets_some_back(monkeypatch: pytest.MonkeyPatch
         self.push(one)
         return other
 
-    halve, parent, taken = Frontier.halve, os.getpid(), []
+    def not_before_it_is_asked(self: _Giver, frontier: Frontier) -> None:
+        while not waited and not self._send.asked():
+            time.sleep(0.001)
+        if not waited:
+            waited.append(True)
+            self._send(frontier.halve())
+        give(self, frontier)
+
+    halve, parent, taken, waited = Frontier.halve, os.getpid(), [], []
+    give = _Giver.share
+    monkeypatch.setattr(_Giver, "share", not_before_it_is_asked)
     monkeypatch.setattr(Frontier, "halve", lambda self: (nearly_all if os.getpid() == parent else halve)(self))
     monkeypatch.setattr(Sharer, "refill", lambda self, f: (refill(self, f), taken.append(len(f)))[0])
     monkeypatch.setattr(native_sharing, "ASK_EVERY", 0.01)
-    _, brancher, outcome, progress, _ = searched(0, 0.2)
+    _, brancher, outcome, progress, _ = searched(0, 0.3)
     assert outcome.closed
     assert max(taken) > 0
     assert progress.leaves == brancher.tree.n_leaves
@@ -177,7 +188,7 @@ def test_what_comes_back_late_is_not_forgotten(after: str) -> None:
     _, brancher, _, progress, _ = searched(0, 0.35)
     returned = Frontier()
     returned.push(brancher.roots())
-    sharer = Sharer(brancher, Budget.starting_now(60), lambda points: None, progress)
+    sharer = Sharer(brancher, Budget.starting_now(600), lambda points: None, progress)
     sharer._other = Late(returned)  # type: ignore[assignment]
     nothing = np.zeros((0, 10))
     assert sharer.accept(nothing) is None
@@ -192,6 +203,6 @@ def test_what_comes_back_late_is_not_forgotten(after: str) -> None:
 
 def test_a_part_that_was_not_closed_over_there_leaves_the_whole_open() -> None:
     _, brancher, _, progress, _ = searched(0, 0.35)
-    sharer = Sharer(brancher, Budget.starting_now(60), lambda points: None, progress)
+    sharer = Sharer(brancher, Budget.starting_now(600), lambda points: None, progress)
     sharer._merge(Report(Outcome(False, True, -1.0), Progress(), [], 0, True))
     assert not sharer.settle(Outcome(True, True, 1.0)).closed

@@ -15,11 +15,12 @@ from networks import Rng, apply, finish, points_in, random_box, start
 from certify.arrays import Library, to_numpy
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
+from certify.bounds.rounding import linear_range
 from certify.network.graph import INPUT, Network
 from certify.network.passes import simplify
-from certify.ops.arithmetic import add, multiply, scale
-from certify.ops.dense import dense
-from certify.ops.kinds import Op
+from certify.ops.arithmetic import Add, add, multiply, scale
+from certify.ops.dense import Dense, dense
+from certify.ops.kinds import Linear, Op
 from certify.ops.reciprocal import Reciprocal
 
 exactly = np.vectorize(Fraction, otypes=[object])
@@ -146,3 +147,43 @@ def test_float32_bounds_hold_in_exact_arithmetic(method: str) -> None:
         for name, (low, high) in relaxed.intervals.items():
             assert (exactly(low) <= found[name]).all()
             assert (found[name] <= exactly(high)).all()
+
+
+def check_range(op: Linear, inputs: list[Interval]) -> Interval:
+    """The interval of a linear op holds what it makes of both ends of its inputs, in fractions."""
+    found = linear_range(op, inputs)
+    ends = [exactly(np.stack([i.lower[0], i.upper[0]])) for i in inputs]
+    for corner in np.ndindex(*(2,) * len(ends)):
+        value = exact_op(op).forward(*(end[which] for end, which in zip(ends, corner, strict=True)))
+        assert (exactly(found.lower[0]) <= value).all()
+        assert (value <= exactly(found.upper[0])).all()
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_of_whole_numbers_keep_their_ends(seed: int) -> None:
+    """Exact where only whole numbers meet, rounded outward where a fraction or a large number is among them."""
+    rng = np.random.default_rng(seed)
+    size = 10.0 ** rng.integers(0, 17)
+    weight = rng.integers(-9, 10, size=(5, 4)).astype(np.float64)
+    lower = np.rint(rng.uniform(-size, size, size=(1, 4)))
+    upper = lower + rng.integers(0, 5, size=(1, 4))
+    fraction = rng.uniform(size=(1, 4)) * (rng.uniform(size=(1, 4)) < 0.2)
+    op = Dense(((4,),), (5,), weight, rng.integers(-9, 10, size=5).astype(np.float64))
+    check_range(op, [Interval(lower + fraction, upper + fraction)])
+    check_range(Add(((4,), (4,)), (4,), (1, -1)), [Interval(lower, upper), Interval(fraction, fraction)])
+    point = check_range(op, [Interval(lower, lower)])
+    if size < 1e12:
+        assert (point.lower == point.upper).all()
+
+
+class OnceWhole(Dense):
+    """Says of any matrix that it is one of whole numbers."""
+
+    whole = True
+
+
+def test_a_matrix_wrongly_taken_for_whole_is_caught() -> None:
+    weight = np.random.default_rng(0).normal(size=(50, 4))
+    with pytest.raises(AssertionError):
+        check_range(OnceWhole(((4,),), (50,), weight), [Interval(np.full((1, 4), 3.0), np.full((1, 4), 7.0))])

@@ -156,3 +156,13 @@ def test_too_little_memory_is_undecided_not_wrong(process) -> None:
     assert result.returncode == 3
     assert json.loads(result.stdout)["status"] in ("out-of-memory", "timeout")
     assert "Traceback" not in result.stderr
+
+
+def test_the_counterexample_is_kept_from_a_reader_who_leaves(tmp_path: Path) -> None:
+    target = tmp_path / "ce.txt"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "certify", "check", MODEL, FAILS, "--counterexample", str(target)]
+    subprocess.run(command, stdout=writer, cwd=ROOT, timeout=120)
+    os.close(writer)
+    assert target.read_text().startswith("((X_0 ")

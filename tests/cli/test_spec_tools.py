@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,28 @@ def test_lint(certify, tmp_path: Path) -> None:
     path.write_text(SPEC.format(type="Real"))
     result = certify("spec", "lint", path)
     assert result.exit_code == 1
-    assert "line 2: 'Real' written for 'real'" in result.stdout
+    assert f"{path}:2:37: V1207 'Real' written for 'real'" in result.stdout
     path.write_text(SPEC.format(type="number"))
-    assert certify("spec", "lint", path).exit_code == 2
+    result = certify("spec", "lint", path)
+    assert result.exit_code == 2
+    assert f"{path}:2:37: V0401 unknown element type 'number'" in result.stderr
+
+
+def test_lint_for_tools(certify, tmp_path: Path) -> None:
+    path = tmp_path / "spec.vnnlib"
+    path.write_text(SPEC.format(type="Real"))
+    result = certify("spec", "lint", path, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert (report["version"], report["logic"]) == ("2.0", "NH-SNET-SIO-MNC-LIN-REAL")
+    (found,) = report["diagnostics"]
+    assert (found["code"], found["severity"], found["line"], found["column"]) == ("V1207", "warning", 2, 37)
+    path.write_text("(assert (<= Y_0 1))")
+    result = certify("spec", "lint", path, "--json")
+    assert result.exit_code == 2
+    (found,) = json.loads(result.stdout)["diagnostics"]
+    assert (found["code"], found["severity"], found["line"], found["column"]) == ("V0204", "error", 1, 13)
+    assert found["hint"] == "declare it before its first use"
 
 
 def test_convert(certify, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ SHARE = {
     "mnist_fc": 4,
     "reach_prob_density": 3,
     "tllverifybench": 2,
+    "cctsdb_yolo": 1,
     "test": 5,
 }
 TEST_VERDICTS = {"test_sat": "sat"}  # the others of the folder `test` are unsat; they have no published verdict

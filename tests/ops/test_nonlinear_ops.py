@@ -93,6 +93,14 @@ def test_vjp(op: Nonlinear) -> None:
     checks.check_vjp(op, bounds_for(op, MODERATE), np.random.default_rng(2))
 
 
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.factors is not None], ids=repr)
+def test_factors_multiply(op: Nonlinear) -> None:
+    xs = np.random.default_rng(0).normal(size=(len(op.in_shapes), 50, 1))
+    first, second = op.factors
+    assert {first, second} == set(range(len(xs)))
+    np.testing.assert_array_equal(op.forward(*xs), xs[first] * xs[second])
+
+
 @pytest.mark.parametrize("op", [op for op in OPS.values() if isinstance(op, Elementwise)], ids=repr)
 def test_split_point(op: Elementwise) -> None:
     checks.check_split_point(op)

@@ -19,13 +19,13 @@ from certify.ops.curve import Curve, CurveRelaxation, Stretch, UpperLine
 from certify.ops.dense import Dense
 from certify.ops.exponential import Exp
 from certify.ops.gelu import Gelu
-from certify.ops.jumps import Floor, IsZero, Round, Sign, Step, Truncate
+from certify.ops.jumps import Ceil, Floor, IsZero, Round, Sign, Step, Truncate
 from certify.ops.kinds import Linear, Nonlinear, Planes, Relaxation
 from certify.ops.power import Power
 from certify.ops.product import McCormick, Product
 from certify.ops.reciprocal import Reciprocal
 from certify.ops.relu import Relu
-from certify.ops.s_shaped import Tanh
+from certify.ops.s_shaped import Atan, Tanh
 from certify.ops.scale import ScaleShift
 from certify.ops.select import Take, ZeroPad
 from certify.ops.softmax import LogOfSum, LogPlanes, Share, SharePlanes
@@ -241,6 +241,20 @@ class SteepStairs(Floor):
         return low + 1.0, high + 0.01
 
 
+class CeilLikeFloor(Ceil):
+    """Jumps where Floor does."""
+
+    def jumps(self, low: Array, high: Array) -> tuple[Array, Array]:
+        return low + 1.0, high
+
+
+class FlatAtan(Atan):
+    """A derivative 1 % too small."""
+
+    def derivative(self, x: Array) -> Array:
+        return 0.99 * super().derivative(x)
+
+
 class SwappedEnds(Relu):
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         return super().interval(*bounds)[::-1]
@@ -422,6 +436,8 @@ WRONG_NONLINEAR: list[tuple[str, Nonlinear, Nonlinear, Callable[[Nonlinear], Non
     ),
     ("a lower slope of up to 1.02", RELU, spoilt(RELU, lambda p: _slopes(p, lower=1.02)), checks.check_sound),
     ("no lower slope of 1", RELU, spoilt(RELU, lambda p: _slopes(p, lower=0.98)), checks.check_exact_where_not_inexact),
+    ("ceil that jumps where floor does", Ceil(ONE, (1,)), CeilLikeFloor(ONE, (1,)), checks.check_sound),
+    ("an inverse tangent 1% too flat", Atan(ONE, (1,)), FlatAtan(ONE, (1,)), checks.check_sound),
     ("tangents 1% too flat", TANH, spoilt(TANH, lambda p: _slopes(p, upper=0.99)), checks.check_sound),
     ("tangents 1% too steep", TANH, spoilt(TANH, lambda p: _slopes(p, lower=1.01)), checks.check_sound),
     ("lines 1% too high", TANH, spoilt(TANH, lambda p: _biases(p, upper=0.01)), checks.check_touching),

@@ -107,7 +107,7 @@ def test_combinations_and_their_negation(data: st.DataObject) -> None:
 def test_what_is_written_is_strict_and_plain() -> None:
     text, files = assemble([all_of(X >= -1, X <= 1, abs(X[0] - 0.5) <= 0.25, ~(Y[0] > Y[1:])).assertions.item()])
     assert files == {"N": FILE.path}
-    assert not parse_query(text, strict=True).notes
+    assert not parse_query(text, strict=True).warnings
     assert "(assert (<= X[0,1] 0.75))" in text
     assert "(assert (>= X[0,1] 0.25))" in text
     assert text.count("(<= Y[0] Y[1])") == 1

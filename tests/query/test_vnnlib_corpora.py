@@ -34,23 +34,24 @@ def test_valid(path: Path) -> None:
     found = {
         "regions": len(list(unsafe.regions)),
         "atoms": len(unsafe.atoms),
-        "notes": len(query.notes),
+        "warnings": len(query.warnings),
         "inputs": unsafe.n_inputs,
         "outputs": unsafe.n_outputs,
     }
     expected = dict(item.split("=") for item in _expectation(path).split())
-    assert {key: str(found[key]) for key in expected} == expected, query.notes
+    assert {key: str(found[key]) for key in expected} == expected, query.warnings
 
 
 @pytest.mark.parametrize("path", _files("valid"), ids=lambda path: path.stem)
 def test_strict_mode_accepts_exactly_what_needs_no_note(path: Path) -> None:
-    notes = read_query(path).notes
-    if not notes:
-        assert read_query(path, strict=True).notes == ()
+    warnings = read_query(path).warnings
+    if not warnings:
+        assert read_query(path, strict=True).warnings == ()
         return
     with pytest.raises(ParseError) as caught:
         read_query(path, strict=True)
-    assert f"line {caught.value.line}: " in "\n".join(notes)
+    error = caught.value
+    assert (error.code, error.line, error.column) in [(found.code, found.line, found.column) for found in warnings]
 
 
 @pytest.mark.parametrize("path", _files("malformed"), ids=lambda path: path.stem)

@@ -26,6 +26,10 @@ V2 = (
 )
 
 
+def _said(query: Query) -> list[str]:
+    return [f"line {warning.line}: {warning.message}" for warning in query.warnings]
+
+
 def _fails(text: str, place: str, message: str) -> None:
     with pytest.raises(ParseError) as caught:
         lower(parse_query(text))
@@ -87,7 +91,7 @@ def test_gzip_is_transparent_and_hashed_uncompressed(tmp_path: Path) -> None:
 
 def test_byte_order_mark_earns_a_note() -> None:
     query = parse_query("\ufeff" + V1)
-    assert query.notes == ("line 1: a byte order mark",)
+    assert _said(query) == ["line 1: a byte order mark"]
     with pytest.raises(ParseError, match="byte order mark"):
         parse_query("\ufeff" + V1, strict=True)
 
@@ -131,7 +135,7 @@ LENIENT = [
 
 @pytest.mark.parametrize(("text", "note"), LENIENT)
 def test_each_leniency_gives_one_note_and_is_an_error_in_strict_mode(text: str, note: str) -> None:
-    (found,) = [found for found in parse_query(text).notes if "'=' written" in note or "'=' written" not in found]
+    (found,) = [found for found in _said(parse_query(text)) if "'=' written" in note or "'=' written" not in found]
     assert found.startswith(note)
     with pytest.raises(ParseError) as caught:
         parse_query(text, strict=True)
@@ -139,7 +143,7 @@ def test_each_leniency_gives_one_note_and_is_an_error_in_strict_mode(text: str, 
 
 
 def test_notes_count_repetitions() -> None:
-    assert parse_query(V1 + "(assert (< Y_0 1))\n" * 3).notes == ("line 5: the relation '<' (and 2 more)",)
+    assert parse_query(V1 + "(assert (< Y_0 1))\n" * 3).warnings[0].count == 3
 
 
 def test_positions_survive_blanking_of_comments_and_tightening_of_brackets() -> None:
@@ -150,8 +154,7 @@ def test_positions_survive_blanking_of_comments_and_tightening_of_brackets() -> 
 @pytest.mark.parametrize("opening", ["(and ", "(or ", "(not ", "(- ", "(", "(<= ", "(<= (0.5 "])
 @pytest.mark.parametrize("head", [V1, V2])
 def test_deep_nesting_is_one_quick_error(head: str, opening: str) -> None:
-    message = "nested deeper" if opening != "(" else "expected an operator"
-    with pytest.raises(ParseError, match=message):
+    with pytest.raises(ParseError, match="nested deeper"):
         parse_query(head + "(assert " + opening * 100_000)
 
 

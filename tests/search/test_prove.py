@@ -144,7 +144,7 @@ def locate(tree: SearchTree, points: np.ndarray, lower: np.ndarray, upper: np.nd
     cuts, closed, clips = {}, set(), {}
     for step in tree.steps:
         if isinstance(step, InputCut):
-            for n, axis, point, pair in zip(step.node, step.axis, step.point, step.children, strict=True):
+            for n, axis, point, pair in zip(step.node, step.axis, step.below, step.children, strict=True):
                 cuts[int(n)] = (int(axis), float(point), pair)
         elif isinstance(step, Clip):
             clips.update({int(n): (lo, up) for n, lo, up in zip(step.node, step.lower, step.upper, strict=True)})

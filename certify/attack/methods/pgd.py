@@ -7,7 +7,7 @@ alone). The gradient comes from the ops' adjoints, so dense networks are attacke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from certify.arrays import to_numpy
 from certify.attack.candidate import Proposals, Target
 from certify.network.evaluate import gradient, values
-from certify.problem import clauses, worst_margin
+from certify.problem import clauses
+from certify.query.formula import AllOf, AnyOf
 from certify.settings import Budget
 
 
@@ -44,7 +45,14 @@ def propose(target: Target, rng: np.random.Generator, budget: Budget, plan: Plan
     wanted = list(islice(clauses(goal.formula, refuted), plan.most_clauses))
     if not wanted:
         return
-    widest = sum(int(np.prod(shape)) for shape in target.network.shapes.values())
+    used = sorted({atom for clause in wanted for atom in clause})
+    if len(used) < len(goal.atoms):
+        # What is chased is enough to tell: of a disjunction of thousands, the other atoms cost more than the network.
+        place = {atom: position for position, atom in enumerate(used)}
+        wanted = [tuple(place[atom] for atom in clause) for clause in wanted]
+        goal = replace(goal, atoms=goal.atoms[used], formula=AnyOf(tuple(map(AllOf, wanted))))
+        target = replace(target, goal=goal)
+    widest = sum(int(np.prod(shape)) for shape in target.network.shapes.values()) + len(goal.atoms)
     count = max(len(wanted), min(plan.restarts * len(wanted), plan.most_points, plan.floats // widest))
     chased = np.arange(count) % len(wanted)
     member = np.zeros((count, len(goal.atoms)), dtype=bool)
@@ -69,7 +77,7 @@ def descend(
     for step in range(plan.steps + 1):
         found = values(network, put(x))
         margins = target.problem.margins(x, to_numpy(found[network.output]).astype(np.float64), goal.atoms)
-        unsafe = worst_margin(goal.formula, margins) <= 0.0
+        unsafe = target.formula_margin(margins) <= 0.0
         if unsafe.any():
             yield x[unsafe]
         if step == plan.steps or budget.expired():

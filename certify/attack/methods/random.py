@@ -15,6 +15,6 @@ def propose(target: Target, rng: np.random.Generator, budget: Budget) -> Proposa
     """The centre, then one batch of samples."""
     goal = target.goal
     yield ((goal.lower + goal.upper) / 2.0)[None]
-    widest = max(int(np.prod(shape)) for shape in target.network.shapes.values())
+    widest = max(len(goal.atoms), *(int(np.prod(shape)) for shape in target.network.shapes.values()))
     count = int(min(MOST, max(16, FLOATS // widest)))
     yield rng.uniform(goal.lower, goal.upper, size=(count, len(goal.lower)))

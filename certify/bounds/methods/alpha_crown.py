@@ -11,7 +11,7 @@ from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
-from certify.bounds.optimise import Ascent, optimise
+from certify.bounds.optimise import Ascent, Record, optimise
 from certify.network.graph import Network
 
 ASCENT = Ascent(iterations=20, slope_rate=0.25, decay=0.96)
@@ -29,23 +29,28 @@ def tighten(
     known: Mapping[str, Interval],
     expired: Callable[[], bool],
     shared: Callable[[BoundRows], BoundRows] = lambda bound_rows: bound_rows,
+    record: Record | None = None,
     needed: Mapping[str, np.ndarray] | None = None,
     ascent: Ascent = ASCENT,
 ) -> Relaxed:
     """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up.
 
-    shared: who else takes part, as a way to bound rows made of another; needed: see `intermediate_bounds`.
+    shared: who else takes part, as a way to bound rows made of another. record: told of every ascent, all of which go
+    through the whole network then. needed: see `intermediate_bounds`.
     """
-    return intermediate_bounds(network, box, known=known, bound_rows=shared(optimised(expired, ascent)), needed=needed)
+    way = shared(optimised(expired, record, ascent))
+    return intermediate_bounds(network, box, known=known, bound_rows=way, needed=needed, whole=record is not None)
 
 
-def optimised(expired: Callable[[], bool], ascent: Ascent = ASCENT) -> BoundRows:
-    """A way to bound rows: with optimised slopes, or plain CROWN once the time is up."""
+def optimised(expired: Callable[[], bool], record: Record | None = None, ascent: Ascent = ASCENT) -> BoundRows:
+    """A way to bound rows: with optimised slopes, or plain CROWN once the time is up. record: told of every ascent."""
 
     def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
         if expired():
             return crown_rows(relaxed, rows)
         found = optimise(relaxed, rows, ascent, expired=expired)
+        if record is not None:
+            record(relaxed.network.output, rows, found)
         return found.lower, found.form
 
     return bound_rows

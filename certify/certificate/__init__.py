@@ -1,0 +1,1 @@
+"""Certificates: what a search found, written down so that `certify.checker` can recheck it."""

@@ -1,0 +1,281 @@
+"""Lower bounds of linear functions of a network's values on boxes, with an account of every rounding.
+
+The walk. A row  sum_i w_i v_i + c  over values v is rewritten, from the last value to the input, so that it only ever
+gets smaller (CROWN, Zhang et al. 2018):
+
+* Affine maps. v = A x + b turns w v into (w A) x + w b. What is computed for w A and w b errs by at most
+  share * |w| (|A| |x| + |b|), and |x| is bounded by the intervals known. So is the difference between v and what a
+  network that computes in float32 makes of A x + b, if bounds are to hold for that.
+* Rectifiers. On [l, u] with l < 0 < u every line a x with a in [0, 1] lies below max(x, 0), and c x + d lies above it
+  wherever it does so at l and at u, since max(x, 0) - c x is convex. The sign of w picks the line.
+* Constraints. Where s z >= 0 is known (s = 1 or -1), subtracting beta * s * z for any beta >= 0 makes a row smaller.
+
+At the input the row's minimum over the box is a sum of single minima.
+
+Rows are arrays [batch or 1, rows, size], intervals [batch or 1, size]; a leading 1 stands for every box of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from certify.checker.arithmetic import HUGE, Arithmetic, Array, checked, floats
+from certify.checker.network import Network
+from certify.checker.operators import Affine, Dense, Rectifier, Scale
+from certify.checker.outcome import Rejected
+
+# Numbers that one walk may hold in one array.
+ROOM = 2**21
+
+
+class Form(NamedTuple):
+    """row(x) >= coefficient . x + offset for every x of the box: [batch or 1, rows, inputs], [batch or 1, rows]."""
+
+    coefficient: Array
+    offset: Array
+
+
+class Parameters(NamedTuple):
+    """What a walk may choose, by number of the rectifier; all of it is sound.
+
+    slopes: [batch or 1, rows, size] in [0, 1]; signed: [batch or 1, rows, size] beta * s.
+    """
+
+    slopes: dict[int, Array]
+    signed: dict[int, Array]
+
+
+NONE = Parameters({}, {})
+
+
+@dataclass
+class Hidden:
+    """What is known of a batch of boxes: bounds of what enters each rectifier, and what walks need of them.
+
+    lower, upper: by rectifier, [batch or 1, size]; low, chord, above: its default lower slope, and the upper line;
+    noise: by value, [size], what one unit of coefficient may err by; size: by value, [size], its largest magnitude.
+    """
+
+    lower: dict[int, Array] = field(default_factory=dict)
+    upper: dict[int, Array] = field(default_factory=dict)
+    low: dict[int, Array] = field(default_factory=dict)
+    chord: dict[int, Array] = field(default_factory=dict)
+    above: dict[int, Array] = field(default_factory=dict)
+    noise: dict[int, Array] = field(default_factory=dict)
+    size: dict[int, Array] = field(default_factory=dict)
+
+
+# Elements [k] of what enters a rectifier, and the parameters of their 2 k rows, those of the lower bounds first, given
+# what is known of the rectifiers before.
+Evidence = tuple[np.ndarray, Callable[[Hidden], Parameters]]
+
+
+class Engine:
+    """Bounds for one network."""
+
+    def __init__(self, network: Network, numbers: Arithmetic) -> None:
+        self.network, self.numbers = network, numbers
+        self.place = {node.number: i for i, node in enumerate(network.nodes) if isinstance(node, Rectifier)}
+        self.longest = max([network.n_inputs, *(node.size for node in network.nodes)])
+        # Rectifiers whose coefficients are rounded where no affine map's account pays for it: several nodes read them,
+        # or none but another rectifier computes what they read.
+        readers = [source for node in network.nodes for source in node.inputs]
+        self.careful = {
+            value
+            for value, node in enumerate(network.nodes, 1)
+            if isinstance(node, Rectifier)
+            and (readers.count(value) > 1 or isinstance(self._node(node.inputs[0]), Rectifier))
+        }
+
+    def _node(self, value: int) -> object:
+        """What computes a value; None for the input."""
+        return self.network.nodes[value - 1] if value > 0 else None
+
+    # ---- one value after the other -------------------------------------------------------------------------------
+
+    def hidden(
+        self,
+        lower: Array,
+        upper: Array,
+        known: Hidden | None = None,
+        evidence: dict[int, list[Evidence]] | None = None,
+    ) -> Hidden:
+        """Bounds of what enters the rectifiers, on boxes [batch, inputs].
+
+        known: bounds that hold already. evidence: by rectifier, what else to walk for, after walks with default slopes
+        for every element that is not stable.
+        """
+        found = Hidden()
+        ranges: dict[int, tuple[Array, Array]] = {0: (lower, upper)}
+        for i, node in enumerate(self.network.nodes):
+            if isinstance(node, Affine):
+                ranges[i + 1] = self._affine(i + 1, node, [ranges[x] for x in node.inputs], found)
+                continue
+            k, source = node.number, node.inputs[0]
+            low, high = ranges[source]
+            if known is not None and k in known.lower:
+                low, high = np.maximum(low, known.lower[k]), np.minimum(high, known.upper[k])
+            open_ = np.flatnonzero(((low < 0) & (high > 0)).any(axis=0))
+            low, high = self.tighten(source, open_, low, high, (lower, upper), found, NONE)
+            for elements, parameters in (evidence or {}).get(k, []):
+                low, high = self.tighten(source, elements, low, high, (lower, upper), found, parameters(found))
+            low, high = self.numbers.outward(low, high)
+            checked(low, high, f"rectifier {k}")
+            self.relax(found, k, low, high)
+            found.size[i + 1] = np.maximum(abs(low), abs(high)).max(axis=0)
+            found.noise[i + 1] = self.numbers.share(8) * found.size[i + 1]
+            ranges[i + 1] = (np.maximum(low, 0), np.maximum(high, 0))
+        return found
+
+    def _affine(
+        self, number: int, node: Affine, inputs: list[tuple[Array, Array]], found: Hidden
+    ) -> tuple[Array, Array]:
+        """The interval of an affine map, and what walks through it may err by."""
+        share = self.numbers.share(node.terms) + self.numbers.scalar(node.slack)
+        centers = [(low + high) / 2 for low, high in inputs]
+        radii = [
+            np.maximum(high - c, c - low) * (1 + 4 * self.numbers.u) + self.numbers.tiny
+            for (low, high), c in zip(inputs, centers, strict=True)
+        ]
+        reach = [abs(c) + r for c, r in zip(centers, radii, strict=True)]
+        size = node.apply(reach, magnitude=True)
+        center = node.apply(centers)
+        if node.bias is not None:
+            size, center = size + abs(node.bias), center + node.bias
+        if not (size < HUGE).all():
+            raise Rejected(f"value {number} is not bounded")
+        own = self.numbers.deployed(node.terms, size) if node.terms else 0 * size
+        radius = node.apply(radii, magnitude=True) + (share * size + own)
+        walk = self.numbers.share(node.terms + node.size) + self.numbers.scalar(node.slack)
+        found.noise[number] = (walk * size + own).max(axis=0)
+        found.size[number] = (size + share * size + own).max(axis=0)
+        return center - radius, center + radius
+
+    def relax(self, found: Hidden, k: int, low: Array, high: Array) -> None:
+        """Take up the bounds of what enters rectifier k, with the lines that follow."""
+        found.lower[k], found.upper[k] = low, high
+        open_ = (low < 0) & (high > 0)
+        one, zero = low * 0 + 1, low * 0
+        width = np.where(open_, high - low, one)
+        chord = np.where(open_, self.numbers.array(floats(high / width)), np.where(low >= 0, one, zero))
+        above = np.maximum(-chord * low, (1 - chord) * high) * (1 + 8 * self.numbers.u) + self.numbers.tiny
+        found.chord[k], found.above[k] = chord, np.where(open_, above, zero)
+        found.low[k] = np.where(open_, np.where(high > -low, one, zero), chord)
+
+    def tighten(
+        self, source: int, elements: np.ndarray, low: Array, high: Array, box: tuple[Array, Array], found: Hidden,
+        parameters: Parameters,
+    ) -> tuple[Array, Array]:  # fmt: skip
+        """The interval of a value with these elements bounded by walks from both sides."""
+        low, high = low.copy(), high.copy()
+        step = max(1, ROOM // (2 * len(low) * self.longest))
+        for first in range(0, len(elements), step):
+            some = np.arange(first, min(first + step, len(elements)))
+            rows = np.concatenate([some, len(elements) + some])
+            mine = Parameters(*({k: v[:, rows] for k, v in part.items()} for part in parameters))
+            start, offset, error = self.start(source, elements[some], found)
+            form = self.walk(start, offset, error, found, mine)
+            bound = self.least(form, *box)
+            at = elements[some]
+            low[:, at] = np.maximum(low[:, at], bound[:, : len(some)])
+            high[:, at] = np.minimum(high[:, at], -bound[:, len(some) :])
+        return low, high
+
+    def start(self, value: int, elements: np.ndarray, found: Hidden) -> tuple[dict[int, Array], Array, Array]:
+        """Rows +v_e and then -v_e, moved through the affine maps that compute v as far as that is a lookup."""
+        zero = self.numbers.array(np.zeros(len(elements)))
+        factor, offset, error = zero + 1, zero, zero
+        while isinstance(node := self._node(value), Scale):
+            error = error + abs(factor) * found.noise[value][elements]
+            if node.bias is not None:
+                offset = offset + factor * node.bias[elements]
+            if node.scale is not None:
+                factor = factor * node.scale[elements]
+            value = node.inputs[0]
+        if isinstance(node, Dense) and node.weight.shape[1] == node.size:
+            error = error + abs(factor) * found.noise[value][elements]
+            if node.bias is not None:
+                offset = offset + factor * node.bias[elements]
+            rows, value = factor[:, None] * node.weight.T[elements], node.inputs[0]
+        else:
+            size = node.size if isinstance(node, Affine | Rectifier) else self.network.n_inputs
+            rows = self.numbers.array(np.zeros((len(elements), size)))
+            rows[np.arange(len(elements)), elements] = factor
+        both = np.concatenate([rows, -rows])[None]
+        return {value: both}, np.concatenate([offset, -offset])[None], np.concatenate([error, error])[None]
+
+    # ---- walks ---------------------------------------------------------------------------------------------------
+
+    def walk(
+        self, rows: dict[int, Array], offset: Array, error: Array, found: Hidden, parameters: Parameters = NONE
+    ) -> Form:
+        """The rows as forms over the input. rows: by value; error: what they may err by already, [.., rows]."""
+        waiting, mass, steps = dict(rows), abs(offset), 0
+        signed = {self.network.nodes[self.place[k]].inputs[0]: s for k, s in parameters.signed.items()}
+        top = max(max(waiting), *signed) if signed else max(waiting)
+        for value in range(top, 0, -1):
+            w = waiting.pop(value, None)
+            if value in signed:
+                w = -signed[value] if w is None else w - signed[value]
+            if w is None:
+                continue
+            node = self.network.nodes[value - 1]
+            if isinstance(node, Rectifier):
+                if value in self.careful:
+                    error = error + abs(w) @ found.noise[value]
+                w, shift = self._through(w, node.number, found, parameters)
+                parts = [w]
+            else:
+                shift = None if node.bias is None else (w @ node.bias)
+                error = error + abs(w) @ found.noise[value]
+                parts = [part.reshape(*w.shape[:2], -1) for part in node.pull(w.reshape(-1, w.shape[-1]))]
+            if shift is not None:
+                offset, mass, steps = offset + shift, mass + abs(shift), steps + 1
+            for source, part in zip(node.inputs, parts, strict=True):
+                waiting[source] = waiting[source] + part if source in waiting else part
+        w = waiting.get(0)
+        if 0 in signed:
+            w = -signed[0] if w is None else w - signed[0]
+        if w is None:
+            w = self.numbers.array(np.zeros((*offset.shape, self.network.n_inputs)))
+        error = error + mass * self.numbers.share(self.longest + steps) + self.numbers.tiny
+        return Form(w, offset - error)
+
+    def _through(self, w: Array, k: int, found: Hidden, parameters: Parameters) -> tuple[Array, Array]:
+        """Coefficients of what enters rectifier k, and the offset: the sign of the coefficient picks the line."""
+        up = np.maximum(w, 0)
+        down = w - up
+        low = found.low[k][:, None]
+        if k in parameters.slopes:
+            open_ = (found.lower[k] < 0) & (found.upper[k] > 0)
+            low = np.where(open_[:, None], parameters.slopes[k], low)
+        chord, above = found.chord[k], found.above[k]
+        if len(above) == 1:
+            shift = down @ above[0]
+        else:
+            shift = (down @ above[:, :, None])[..., 0]
+        return up * low + down * chord[:, None], shift
+
+    def least(self, form: Form, lower: Array, upper: Array) -> Array:
+        """The smallest value of each form on each box, [batch, rows]."""
+        center, radius = self._ball(lower, upper)
+        share = self.numbers.share(center.shape[1])
+        spread = radius + share * (abs(center) + radius)
+        w = form.coefficient
+        if len(w) == 1:
+            value = center @ w[0].T - spread @ abs(w[0]).T
+        else:
+            value = (w @ center[:, :, None] - abs(w) @ spread[:, :, None])[..., 0]
+        found = value + (form.offset - share * abs(form.offset) - self.numbers.tiny)
+        if not (abs(found) < HUGE).all():
+            raise Rejected("a bound is not finite")
+        return found
+
+    def _ball(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        center = (lower + upper) / 2
+        radius = np.maximum(upper - center, center - lower) * (1 + 4 * self.numbers.u) + self.numbers.tiny
+        return center, radius

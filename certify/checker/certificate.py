@@ -1,0 +1,103 @@
+"""Reading a certificate: a zip file of `certificate.json` and .npy arrays. Anything odd is refused."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from certify.checker.outcome import Malformed, Rejected, Unsupported
+
+FORMAT, VERSION = "certify-certificate", 1
+HEADER = "certificate.json"
+LARGEST = 2**34
+FIELDS = {"format", "version", "verdict", "semantics", "model", "spec"}
+
+
+@dataclass
+class Certificate:
+    """header: the JSON object; parts: for unsat, the proofs; arrays are read when they are asked for."""
+
+    header: dict[str, Any]
+    file: zipfile.ZipFile
+    unread: set[str]
+
+    def array(self, name: str, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        """An array whose axes have these lengths (None: any). kind: "f" finite floats, "i" integers >= 0."""
+        self.unread.discard(name + ".npy")
+        try:
+            with self.file.open(name + ".npy") as stream:
+                found = np.lib.format.read_array(stream, allow_pickle=False)
+        except KeyError as error:
+            raise Malformed(f"the array {name} is missing") from error
+        except Exception as error:  # zipfile and numpy raise what they stumble over
+            raise Malformed(f"the array {name} is damaged: {error}") from error
+        if found.ndim != len(shape) or any(w not in (None, n) for w, n in zip(shape, found.shape, strict=True)):
+            raise Malformed(f"the array {name} has the shape {found.shape}")
+        if kind == "i":
+            if found.dtype.kind not in "iu" or (found.size and int(found.min()) < 0):
+                raise Malformed(f"the array {name} does not hold numbers >= 0")
+            return found.astype(np.int64)
+        if found.dtype not in (np.float32, np.float64):
+            raise Malformed(f"the array {name} does not hold floats")
+        if not np.isfinite(found).all():
+            raise Rejected(f"the array {name} holds NaN or infinity")
+        return found.astype(np.float64)
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Open a certificate and check its header, as far as that needs neither model nor specification."""
+    try:
+        file = zipfile.ZipFile(path)
+        names = file.namelist()
+        if sum(info.file_size for info in file.infolist()) > LARGEST:
+            raise Malformed("the certificate is too large")
+        header = json.loads(file.read(HEADER), object_pairs_hook=_object, parse_constant=_constant)
+    except Malformed:
+        raise
+    except Exception as error:  # zipfile and json raise what they stumble over
+        raise Malformed(f"{path} is no certificate: {error}") from error
+    if len(set(names)) != len(names):
+        raise Malformed("two members have the same name")
+    check_object(header, "the header", FIELDS, {"witness", "rectifiers", "parts"})
+    if header["format"] != FORMAT:
+        raise Malformed("the format is another one")
+    if header["version"] != VERSION:
+        raise Unsupported(f"version {header['version']} of the format")
+    if header["semantics"] not in ("real", "float32"):
+        raise Unsupported(f"the semantics {header['semantics']!r}")
+    wanted = {"unsat": {"rectifiers", "parts"}, "sat": {"witness"}}.get(header["verdict"])
+    if wanted is None or set(header) - FIELDS != wanted:
+        raise Malformed(f"fields that do not belong to the verdict {header['verdict']!r}")
+    return Certificate(header, file, set(names) - {HEADER})
+
+
+def check_object(item: Any, what: str, needed: set[str], allowed: set[str] | None = None) -> None:
+    """Raise Malformed unless the item is an object with the fields needed and no others than those allowed."""
+    if not isinstance(item, dict):
+        raise Malformed(f"{what} is no object")
+    missing, other = needed - set(item), set(item) - needed - (allowed or set())
+    if missing or other:
+        raise Malformed(f"{what} lacks {sorted(missing)} or has unknown fields {sorted(other)}")
+
+
+def whole(item: Any, limit: int, what: str) -> int:
+    """A number in 0 .. limit - 1."""
+    if type(item) is not int or not 0 <= item < limit:
+        raise Malformed(f"{what} is {item!r}, not a number below {limit}")
+    return item
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is given twice")
+    return found
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number")

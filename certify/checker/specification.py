@@ -1,0 +1,297 @@
+"""Reading VNN-LIB 1.0: the cases of the negated property, each a box and a formula over linear atoms.
+
+An input and an output satisfy the specification (which describes what must not happen) exactly if they satisfy some
+case: the input lies in the case's box and its formula holds. Numbers are fractions until a box is rounded outward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from certify.checker.arithmetic import below
+from certify.checker.network import read_file
+from certify.checker.outcome import Malformed, Unsupported
+
+# A formula is an int (the number of an atom), or ("and" | "or", parts).
+Formula = int | tuple[str, tuple[Any, ...]]
+# Coefficients by variable (inputs, then outputs), right-hand side, whether equality is allowed.
+Atom = tuple[tuple[tuple[int, Fraction], ...], Fraction, bool]
+TRUE: Formula = ("and", ())
+FALSE: Formula = ("or", ())
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
+MOST_CASES = 200_000
+MOST_CLAUSES = 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """lower, upper: [inputs] float64, rounded outward, not empty."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    formula: Formula
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Atom i holds where  outputs[i] . y + inputs[i] . x - rhs[i] <= 0  (or < 0, which implies it).
+
+    tree: the assertions as they were read; exact: the atoms before the right-hand sides were rounded up.
+    """
+
+    tree: Any
+    exact: list[Atom]
+    cases: list[Case]
+    outputs: np.ndarray
+    inputs: np.ndarray
+    rhs: np.ndarray
+    sha256: str
+
+
+def read_specification(path: Path, n_inputs: int, n_outputs: int) -> Specification:
+    """The specification of a network with so many inputs and outputs."""
+    data = read_file(path)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{path} is not text") from error
+    return _Reader(n_inputs, n_outputs).read(text, hashlib.sha256(data).hexdigest())
+
+
+def parse(text: str) -> list[Any]:
+    """The s-expressions of a text, as nested lists of words."""
+    stack: list[list[Any]] = [[]]
+    for word in re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text)):
+        if word == "(":
+            stack.append([])
+        elif word == ")":
+            if len(stack) == 1:
+                raise Malformed("a closing parenthesis too many")
+            done = stack.pop()
+            stack[-1].append(done)
+        else:
+            stack[-1].append(word)
+    if len(stack) != 1:
+        raise Malformed("a closing parenthesis is missing")
+    return stack[0]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """x[index] <= value, or >= value; closed: whether the value itself is allowed."""
+
+    index: int
+    upper: bool
+    value: Fraction
+    closed: bool
+
+
+class _Reader:
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        self.n_inputs, self.n_outputs = n_inputs, n_outputs
+        self.declared: dict[str, int] = {}
+        # Numbers in the order of first use.
+        self.atoms: dict[Atom, int] = {}
+
+    def read(self, text: str, sha256: str) -> Specification:
+        trees = []
+        for item in parse(text):
+            if not isinstance(item, list) or not item:
+                raise Malformed(f"{item!r} is no statement")
+            if item[0] == "declare-const" and len(item) == 3:
+                self._declare(item[1], item[2])
+            elif item[0] == "assert" and len(item) == 2:
+                trees.append(self._tree(item[1]))
+            else:
+                raise Unsupported(f"the statement {item[0]!r}")
+        if len(self.declared) != self.n_inputs + self.n_outputs:
+            raise Malformed("the declared variables are not the network's inputs and outputs")
+        tree = "and", tuple(trees)
+        cases = list(self._cases(tree))
+        outputs, inputs, rhs = self._arrays()
+        return Specification(tree, list(self.atoms), cases, outputs, inputs, rhs, sha256)
+
+    def _declare(self, name: Any, kind: Any) -> None:
+        match = re.fullmatch(r"([XY])_(0|[1-9]\d*)", name) if isinstance(name, str) else None
+        if match is None or kind != "Real":
+            raise Unsupported(f"the declaration of {name!r}")
+        index, limit = int(match[2]), self.n_inputs if match[1] == "X" else self.n_outputs
+        if index >= limit or name in self.declared:
+            raise Malformed(f"{name} is declared twice, or the network has no such value")
+        self.declared[name] = index if match[1] == "X" else self.n_inputs + index
+
+    def _tree(self, item: Any) -> Any:
+        """A formula whose leaves are atoms or bounds of single inputs."""
+        if not isinstance(item, list) or not item or not isinstance(item[0], str):
+            raise Unsupported(f"the assertion {item!r}")
+        if item[0] in ("and", "or"):
+            return item[0], tuple(self._tree(part) for part in item[1:])
+        if item[0] not in ("<=", ">=", "<", ">") or len(item) != 3:
+            raise Unsupported(f"the relation {item[0]!r}")
+        sides = [self._linear(side) for side in item[1:]]
+        low, high = sides if item[0] in ("<=", "<") else sides[::-1]
+        zero = Fraction(0)
+        coefficients = {k: low[0].get(k, zero) - high[0].get(k, zero) for k in sorted({**low[0], **high[0]})}
+        coefficients = {k: c for k, c in coefficients.items() if c != 0}
+        rhs = high[1] - low[1]
+        if not coefficients:
+            return TRUE if rhs > 0 or (rhs == 0 and "=" in item[0]) else FALSE
+        if len(coefficients) == 1 and min(coefficients) < self.n_inputs:
+            ((index, c),) = coefficients.items()
+            return Bound(index, c > 0, rhs / c, "=" in item[0])
+        return self.atoms.setdefault((tuple(coefficients.items()), rhs, "=" in item[0]), len(self.atoms))
+
+    def _linear(self, item: Any) -> tuple[dict[int, Fraction], Fraction]:
+        """Coefficients by variable, and the constant."""
+        if isinstance(item, str):
+            if item in self.declared:
+                return {self.declared[item]: Fraction(1)}, Fraction(0)
+            if re.fullmatch(NUMBER, item):
+                return {}, Fraction(item)
+            raise Malformed(f"{item!r} is neither a number nor declared")
+        if len(item) < 2 or item[0] not in ("+", "-", "*"):
+            raise Unsupported(f"the expression {item!r}")
+        parts = [self._linear(part) for part in item[1:]]
+        if item[0] == "*":
+            total = parts[0]
+            for part in parts[1:]:
+                if total[0] and part[0]:
+                    raise Unsupported("products of variables")
+                many, one = (total, part[1]) if not part[0] else (part, total[1])
+                total = {k: c * one for k, c in many[0].items()}, many[1] * one
+            return total
+        if item[0] == "-" and len(parts) == 1:
+            return {k: -c for k, c in parts[0][0].items()}, -parts[0][1]
+        found, constant = dict(parts[0][0]), parts[0][1]
+        for terms, number in parts[1:]:
+            sign = 1 if item[0] == "+" else -1
+            for k, c in terms.items():
+                found[k] = found.get(k, Fraction(0)) + sign * c
+            constant += sign * number
+        return found, constant
+
+    def _cases(self, tree: Any) -> Iterator[Case]:
+        """Disjunctions with bounds of inputs inside are multiplied out; all others stay in the formula."""
+        for bounds, formula in _multiplied(tree):
+            lower, upper = [None] * self.n_inputs, [None] * self.n_inputs
+            for b in bounds:
+                side: list[Any] = upper if b.upper else lower
+                if side[b.index] is None or (b.value < side[b.index]) == b.upper:
+                    side[b.index] = b.value
+            if None in lower or None in upper:
+                if formula != FALSE:
+                    raise Unsupported("an input without bounds")
+                continue
+            if formula == FALSE or any(a > b for a, b in zip(lower, upper, strict=True)):  # type: ignore[operator]
+                continue
+            low = np.array([below(v) for v in lower]) + 0.0  # type: ignore[arg-type]
+            high = np.array([-below(-v) for v in upper]) + 0.0  # type: ignore[operator]
+            yield Case(low, high, formula)
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        table = np.zeros((len(self.atoms), self.n_inputs + self.n_outputs))
+        rhs = np.zeros(len(self.atoms))
+        for row, (coefficients, number, _) in enumerate(self.atoms):
+            for k, c in coefficients:
+                table[row, k] = float(c)
+                if Fraction(table[row, k]) != c:
+                    raise Unsupported("a coefficient that is no float64 number")
+            rhs[row] = -below(-number)
+        return table[:, self.n_inputs :], table[:, : self.n_inputs], rhs
+
+
+def _multiplied(tree: Any) -> list[tuple[tuple[Bound, ...], Formula]]:
+    """(bounds, formula) pairs whose union the tree is; one pair, where no disjunction has a bound inside."""
+    if isinstance(tree, Bound):
+        return [((tree,), TRUE)]
+    if isinstance(tree, int):
+        return [((), tree)]
+    word, parts = tree
+    found = [_multiplied(part) for part in parts]
+    if word == "and":
+        total: list[tuple[tuple[Bound, ...], Formula]] = [((), TRUE)]
+        for options in found:
+            total = [(b + c, _both(f, g)) for b, f in total for c, g in options]
+            if len(total) > MOST_CASES:
+                raise Unsupported("too many cases")
+        return total
+    options = [option for part in found for option in part]
+    bounded = [option for option in options if option[0]]
+    free = tuple(formula for bounds, formula in options if not bounds)
+    joined: list[tuple[tuple[Bound, ...], Formula]] = (
+        [((), free[0] if len(free) == 1 else ("or", free))] if free else []
+    )
+    return bounded + joined if options else [((), FALSE)]
+
+
+def _both(f: Formula, g: Formula) -> Formula:
+    """The conjunction, flat."""
+    if FALSE in (f, g):
+        return FALSE
+    parts = [h[1] if isinstance(h, tuple) and h[0] == "and" else (h,) for h in (f, g)]
+    flat = tuple(p for part in parts for p in part)
+    return flat[0] if len(flat) == 1 else ("and", flat)
+
+
+def refuted(formula: Formula, margins: np.ndarray) -> np.ndarray:
+    """[points] mask: the formula cannot hold, given lower bounds [points, atoms] of all margins."""
+    if isinstance(formula, int):
+        return margins[:, formula] > 0
+    parts = [refuted(part, margins) for part in formula[1]]
+    if formula[0] == "and":
+        return np.any(parts, axis=0) if parts else np.zeros(len(margins), dtype=bool)
+    return np.all(parts, axis=0) if parts else np.ones(len(margins), dtype=bool)
+
+
+def satisfied(spec: Specification, tree: Any, values: list[Fraction]) -> bool:
+    """Whether inputs and outputs, laid end to end, satisfy a part of the assertions.
+
+    A witness consists of float64 numbers, and is compared with the float64 numbers nearest to those that are written
+    down: few decimals are float64 numbers, so that it could never lie on a bound otherwise.
+    """
+    if isinstance(tree, Bound):
+        value, bound = values[tree.index], Fraction(float(tree.value))
+        return (tree.closed and value == bound) or (value < bound if tree.upper else value > bound)
+    if isinstance(tree, int):
+        coefficients, rhs, closed = spec.exact[tree]
+        left, rhs = sum((c * values[k] for k, c in coefficients), Fraction(0)), Fraction(float(rhs))
+        return left < rhs or (closed and left == rhs)
+    return (all if tree[0] == "and" else any)(satisfied(spec, part, values) for part in tree[1])
+
+
+def required(formula: Formula) -> list[int]:
+    """Atoms that hold wherever the formula does."""
+    if isinstance(formula, int):
+        return [formula]
+    if formula[0] == "and" or len(formula[1]) == 1:
+        return sorted({atom for part in formula[1] for atom in required(part)})
+    return []
+
+
+def atoms_of(formula: Formula) -> list[int]:
+    """All atoms of a formula, ascending."""
+    return [formula] if isinstance(formula, int) else sorted({a for part in formula[1] for a in atoms_of(part)})
+
+
+def clauses(formula: Formula) -> list[tuple[int, ...]]:
+    """The conjunctions of atoms whose disjunction the formula is, in lexicographic order of its parts."""
+    if isinstance(formula, int):
+        return [(formula,)]
+    found: list[tuple[int, ...]] = [] if formula[0] == "or" else [()]
+    for part in formula[1]:
+        inner = clauses(part)
+        if formula[0] == "or":
+            found = found + inner
+        else:
+            found = [tuple(dict.fromkeys(a + b)) for a in found for b in inner]
+        if len(found) > MOST_CLAUSES:
+            raise Unsupported("too many conjunctions")
+    return found

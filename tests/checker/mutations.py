@@ -1,0 +1,309 @@
+"""Certificates, specifications and models that were tampered with, and why each must be refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from certificates import Base, Contents, sha256
+from onnx import helper, numpy_helper
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """change: what is done to the contents, or to the problem's files {"model", "spec"} before; data: to the file."""
+
+    name: str
+    base: str
+    word: str
+    reason: str
+    change: Callable[[Contents], None] = lambda contents: None
+    files: Callable[[Files], None] = lambda files: None
+    data: Callable[[bytes], bytes] = lambda data: data
+
+
+def mutations(bases: dict[str, Base]) -> Iterator[Mutation]:
+    """All of them."""
+    yield from _of_headers()
+    yield from _of_files()
+    yield from _of_boxes()
+    yield from _of_signs()
+    yield from _of_witnesses()
+    yield from _of_problems(bases)
+
+
+def _put(key: str, value: Any) -> Callable[[Contents], None]:
+    return lambda c: c.header.__setitem__(key, value)
+
+
+def _part(key: str, value: Any, number: int = 0) -> Callable[[Contents], None]:
+    return lambda c: c.header["parts"][number].__setitem__(key, value)
+
+
+def _set(name: str, place: Any, value: Any) -> Callable[[Contents], None]:
+    """One element, or some, of an array."""
+    return lambda c: c.arrays["0/" + name].__setitem__(place, value)
+
+
+def _array(name: str, function: Callable[[np.ndarray], np.ndarray]) -> Callable[[Contents], None]:
+    return lambda c: c.arrays.__setitem__("0/" + name, function(c.arrays["0/" + name]))
+
+
+def _of_headers() -> Iterator[Mutation]:
+    for base in ("boxes", "witness"):
+        make = lambda name, word, reason, change, base=base: Mutation(f"{base}_{name}", base, word, reason, change)  # noqa: E731
+        yield make("other_format", "malformed", "the format", _put("format", "something"))
+        yield make("newer_version", "unsupported", "version 2", _put("version", 2))
+        yield make("other_semantics", "unsupported", "semantics", _put("semantics", "float16"))
+        yield make("swapped_model_hash", "rejected", "another model", _put("model", "0" * 64))
+        yield make("swapped_spec_hash", "rejected", "another spec", _put("spec", "f" * 64))
+        yield make("unknown_field", "malformed", "unknown fields", _put("comment", "trust me"))
+        yield make("missing_field", "malformed", "lacks", lambda c: c.header.pop("spec"))
+        yield make("unknown_verdict", "malformed", "verdict", _put("verdict", "unknown"))
+    yield Mutation("claims_sat_without_witness", "boxes", "malformed", "verdict", _put("verdict", "sat"))
+    yield Mutation("claims_unsat_with_witness", "witness", "malformed", "verdict", _put("verdict", "unsat"))
+    empty = {"verdict": "unsat", "rectifiers": [], "parts": []}
+
+    def claim(c: Contents) -> None:
+        c.header.pop("witness")
+        c.header |= empty
+
+    yield Mutation("violated_but_claims_unsat", "witness", "rejected", "has no proof", claim)
+
+    def no_split(c: Contents) -> None:
+        claim(c)
+        c.header["parts"] = [{"kind": "boxes", "cases": [0]}]
+        c.arrays = {"0/cut_node": np.zeros(0, int), "0/cut_axis": np.zeros(0, int), "0/cut_point": np.zeros(0)}
+
+    yield Mutation("violated_and_unsplit", "witness", "rejected", "not refuted", no_split)
+    yield Mutation("no_parts", "boxes", "rejected", "has no proof", _put("parts", []))
+    yield Mutation("parts_no_list", "boxes", "malformed", "lists", _put("parts", {}))
+    yield Mutation("unknown_kind", "boxes", "malformed", "unknown kind", _part("kind", "magic"))
+    yield Mutation("unknown_field_of_part", "boxes", "malformed", "unknown fields", _part("skip", True))
+    yield Mutation("case_dropped", "cases", "rejected", "has no proof", _part("cases", [1, 1]))
+    yield Mutation("case_only_once", "cases", "malformed", "not a number below", _part("cases", [0, 7]))
+    yield Mutation("case_negative", "cases", "malformed", "not a number below", _part("cases", [0, -1]))
+    yield Mutation("case_boolean", "cases", "malformed", "not a number below", _part("cases", [False, 1]))
+    yield Mutation("cases_swapped", "cases", "rejected", "not refuted", _part("cases", [1, 0]))
+
+
+def _of_files() -> Iterator[Mutation]:
+    make = lambda name, reason, data: Mutation(f"file_{name}", "boxes", "malformed", reason, data=data)  # noqa: E731
+    yield make("empty", "no certificate", lambda data: b"")
+    yield make("truncated", "no certificate", lambda data: data[: len(data) // 2])
+    yield make("beheaded", "", lambda data: data[200:])
+    yield make("text", "no certificate", lambda data: b"accepted\n" * 50)
+    yield make("one_byte_changed", "", lambda data: data[:80] + bytes([data[80] ^ 0x55]) + data[81:])
+    raw = lambda name, data: lambda c: c.raw.append((name, data))  # noqa: E731
+    nan = b'{"format": "certify-certificate", "version": NaN}'
+    yield Mutation("nan_in_header", "boxes", "malformed", "NaN", raw("certificate.json", nan))
+    twice = b'{"format": "certify-certificate", "format": "certify-certificate"}'
+    yield Mutation("field_twice", "boxes", "malformed", "twice", raw("certificate.json", twice))
+    yield Mutation("header_a_list", "boxes", "malformed", "no object", raw("certificate.json", b"[]"))
+    yield Mutation("header_no_json", "boxes", "malformed", "no certificate", raw("certificate.json", b"{"))
+    yield Mutation("extra_member", "boxes", "malformed", "refers", raw("1/cut_node.npy", b"?"))
+    yield Mutation("array_no_npy", "boxes", "malformed", "damaged", _replaced(b"hello"))
+    yield Mutation("array_missing", "boxes", "malformed", "missing", lambda c: c.arrays.pop("0/cut_axis"))
+    pickled = np.array([{"a": 1}], dtype=object)
+    yield Mutation(
+        "array_pickled", "boxes", "malformed", "damaged", lambda c: c.arrays.__setitem__("0/cut_node", pickled)
+    )
+    yield Mutation("array_complex", "boxes", "malformed", "floats", _array("cut_point", lambda a: a.astype(complex)))
+    yield Mutation("array_of_floats", "boxes", "malformed", "numbers", _array("cut_node", lambda a: a.astype(float)))
+    yield Mutation("array_too_short", "boxes", "malformed", "shape", _array("cut_axis", lambda a: a[:-1]))
+    yield Mutation("array_flat", "boxes", "malformed", "shape", _array("cut_node", lambda a: a[None]))
+
+
+def _replaced(data: bytes) -> Callable[[Contents], None]:
+    def change(c: Contents) -> None:
+        c.arrays.pop("0/cut_point")
+        c.raw.append(("0/cut_point.npy", data))
+
+    return change
+
+
+def _of_boxes() -> Iterator[Mutation]:
+    make = lambda name, word, reason, change: Mutation(f"boxes_{name}", "boxes", word, reason, change)  # noqa: E731
+
+    def fewer(count: int) -> Callable[[Contents], None]:
+        def change(c: Contents) -> None:
+            for name in ("cut_node", "cut_axis", "cut_point"):
+                c.arrays["0/" + name] = c.arrays["0/" + name][:count]
+
+        return change
+
+    for count in (0, 1, 2, 5, 10, -1):
+        yield make(f"only_{count}_cuts", "rejected", "not refuted", fewer(count))
+    yield make("nan_point", "rejected", "NaN", _set("cut_point", 3, np.nan))
+    yield make("infinite_point", "rejected", "NaN", _set("cut_point", 0, np.inf))
+    yield make("point_at_the_edge", "rejected", "not refuted", _set("cut_point", 0, -1.0))
+    yield make("other_points", "rejected", "not refuted", _array("cut_point", lambda a: a[::-1].copy()))
+    yield make("flipped_axes", "rejected", "not refuted", _array("cut_axis", lambda a: 1 - a))
+    yield make("axis_too_large", "malformed", "does not exist", _set("cut_axis", 0, 2))
+    yield make("axis_negative", "malformed", "numbers", _set("cut_axis", 0, -1))
+    yield make("cut_of_later_node", "malformed", "does not exist", _set("cut_node", 0, 5))
+    yield make("cut_of_itself", "malformed", "does not exist", _set("cut_node", 3, 8))
+    yield make(
+        "node_cut_twice",
+        "malformed",
+        "twice",
+        lambda c: c.arrays["0/cut_node"].__setitem__(2, c.arrays["0/cut_node"][1]),
+    )
+
+
+def _of_signs() -> Iterator[Mutation]:
+    for base, name in (("deep", "step_slopes"), ("slopes", "root_slopes"), ("signs", "step_slopes")):
+        for label, value, reason in (
+            ("above_one", np.nextafter(np.float32(1), np.float32(2)), "outside"),
+            ("below_zero", -1e-30, "outside"),
+            ("nan", np.nan, "NaN"),
+            ("infinite", -np.inf, "NaN"),
+        ):
+            yield Mutation(f"{base}_slope_{label}", base, "rejected", reason, _set(name, (..., 0), value))
+    for base in ("deep", "signs"):
+        make = lambda name, word, reason, change, base=base: Mutation(f"{base}_{name}", base, word, reason, change)  # noqa: E731
+        yield make("multiplier_negative", "rejected", "negative", _set("step_multipliers", (..., 0), -1e-6))
+        yield make("multiplier_nan", "rejected", "NaN", _set("step_multipliers", (..., 0), np.nan))
+        yield make("no_evidence", "malformed", "shape", _array("step_node", lambda a: a[:0]))
+        yield make("evidence_twice", "malformed", "two pieces", _array("step_node", lambda a: a * 0))
+        yield make("evidence_nowhere", "malformed", "does not exist", _set("step_node", -1, 10**6))
+        yield make("free_entry_twice", "malformed", "twice", _set("free_element", slice(0, 2), 0))
+        yield make("free_element_too_large", "malformed", "does not have", _set("free_element", 0, 10**6))
+        yield make("free_rectifier_unknown", "malformed", "without a name", _set("free_rectifier", 0, 99))
+        yield make(
+            "rectifier_renamed", "rejected", "does not have", lambda c: c.header["rectifiers"].__setitem__(0, "h9")
+        )
+        yield make(
+            "rectifier_twice", "rejected", "does not have", lambda c: c.header["rectifiers"].__setitem__(0, "h1")
+        )
+        yield make("conjunction_dropped", "rejected", "has no proof", _part("clauses", []))
+        yield make("conjunction_unknown", "malformed", "not a number below", _part("clauses", [9]))
+        yield make("clips_a_number", "malformed", "true or false", _part("clips", 2))
+        yield make("hidden_no_list", "malformed", "list", _part("hidden", None))
+        yield make("cut_of_no_entry", "malformed", "no free entry", _set("cut_free", 0, 999))
+        yield make("cut_missing", "rejected", "not refuted", _fewer_signs)
+    yield Mutation("deep_flipped_split", "deep", "rejected", "not refuted", _flipped)
+    yield Mutation("slopes_all_one", "slopes", "rejected", "has no proof", _set("root_slopes", ..., 1.0))
+    yield Mutation("slopes_left_out", "slopes", "malformed", "true or false", _part("root", 1))
+
+
+def _fewer_signs(c: Contents) -> None:
+    for name in ("cut_node", "cut_free"):
+        c.arrays["0/" + name] = c.arrays["0/" + name][:0]
+    kept = c.arrays["0/step_node"] < 1
+    refined = c.arrays["0/refined_node"] < 0
+    for name in ("node", "slopes", "multipliers"):
+        c.arrays[f"0/step_{name}"] = c.arrays[f"0/step_{name}"][kept]
+        c.arrays[f"0/refined_{name}"] = c.arrays[f"0/refined_{name}"][:0]
+    c.arrays["0/refined_free"] = c.arrays["0/refined_free"][refined]
+    for name in ("node", "slopes", "multipliers", "weights"):
+        c.arrays[f"0/joined_{name}"] = c.arrays[f"0/joined_{name}"][:0]
+
+
+def _flipped(c: Contents) -> None:
+    """The evidence of the two children of every cut exchanged, as if the split had been the other way round."""
+    node = c.arrays["0/step_node"]
+    roots = len(c.header["parts"][0]["clauses"])
+    c.arrays["0/step_node"] = np.where(node >= roots, roots + ((node - roots) ^ 1), node)
+
+
+def _of_witnesses() -> Iterator[Mutation]:
+    witness = lambda change: lambda c: change(c.header["witness"])  # noqa: E731
+    make = lambda name, word, reason, change: Mutation(f"witness_{name}", "witness", word, reason, witness(change))  # noqa: E731
+    ulp = f"{np.nextafter(1.0, 2.0):.17g}"
+    yield make("one_ulp_outside", "rejected", "does not satisfy", lambda w: w.__setitem__(0, ulp))
+    yield make("far_outside", "rejected", "does not satisfy", lambda w: w.__setitem__(1, "-3"))
+    yield make("elsewhere", "rejected", "does not satisfy", lambda w: w.__setitem__(slice(None), ["-0.9", "0.9"]))
+    yield make("too_short", "malformed", "all inputs", lambda w: w.pop())
+    yield make("nan", "malformed", "no decimal", lambda w: w.__setitem__(0, "nan"))
+    yield make("expression", "malformed", "no decimal", lambda w: w.__setitem__(0, "1/3"))
+    yield make("numbers", "malformed", "no decimal", lambda w: w.__setitem__(0, 0.5))
+    yield Mutation("witness_no_list", "witness", "malformed", "list", _put("witness", "0"))
+
+
+def _of_problems(bases: dict[str, Base]) -> Iterator[Mutation]:
+    """The hash in the certificate is that of the tampered file: only the proof is wrong."""
+
+    def spec(name: str, base: str, word: str, reason: str, old: str, new: str) -> Mutation:
+        assert old in bases[base].spec, (base, old)
+        text = bases[base].spec.replace(old, new, 1)
+        return Mutation(
+            f"{base}_{name}", base, word, reason, _put("spec", sha256(text.encode())),
+            lambda files: files.__setitem__("spec", text.encode()),
+        )  # fmt: skip
+
+    yield spec("box_widened", "boxes", "rejected", "not refuted", "(<= X_0 1.0)", "(<= X_0 1.5)")
+    yield spec("box_open", "boxes", "unsupported", "without bounds", "(assert (<= X_0 1.0))\n", "")
+    yield spec("relation_turned", "boxes", "rejected", "not refuted", "(assert (<= Y_0", "(assert (>= Y_0")
+    yield spec("other_output", "boxes", "rejected", "not refuted", "(<= Y_0", "(<= Y_1")
+    yield spec("and_became_or", "cases", "rejected", "not refuted", "(assert (and (<= Y_0", "(assert (or (<= Y_0")
+    point = "(assert (or (and (>= X_0 0.0) (<= X_0 0.0) (>= X_1 0.0) (<= X_1 0.0))"
+    yield spec("case_added", "cases", "rejected", "not refuted", "(assert (or ", point)
+    yield spec(
+        "parenthesis_missing", "boxes", "malformed", "parenthesis", "(assert (<= X_0 1.0))", "(assert (<= X_0 1.0)"
+    )
+    yield spec("undeclared", "boxes", "malformed", "neither", "(<= Y_0", "(<= Z_0")
+    yield spec("product", "boxes", "unsupported", "products", "(<= Y_0", "(<= (* Y_0 Y_1)")
+    yield spec("command", "boxes", "unsupported", "statement", "(assert (<= Y_0", "(check-sat)(assert (<= Y_0")
+    text = bases["signs"].spec
+    swapped = re.sub(r"\(or (\(and .*\)) (\(and .*\))\)\)\n$", r"(or \2 \1))\n", text)
+    assert swapped != text
+    yield spec("assertion_reordered", "signs", "rejected", "has no proof", text, swapped)
+    yield from _of_models(bases)
+
+
+def _of_models(bases: dict[str, Base]) -> Iterator[Mutation]:
+    def model(name: str, word: str, reason: str, change: Callable[[onnx.ModelProto], None]) -> Mutation:
+        proto = onnx.load_model_from_string(bases["boxes"].model)
+        change(proto)
+        data = proto.SerializeToString()
+        return Mutation(
+            f"boxes_{name}", "boxes", word, reason, _put("model", sha256(data)),
+            lambda files: files.__setitem__("model", data),
+        )  # fmt: skip
+
+    def weights(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[onnx.ModelProto], None]:
+        def change(proto: onnx.ModelProto) -> None:
+            tensor = proto.graph.initializer[0]
+            array = function(numpy_helper.to_array(tensor).copy())
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+        return change
+
+    yield model("weights_scaled", "rejected", "not refuted", weights(lambda w: w * np.float32(1.5)))
+    yield model("weights_nan", "malformed", "finite", weights(lambda w: w * np.float32(np.nan)))
+    yield model("weights_huge", "rejected", "", weights(lambda w: w * np.float32(1e30)))
+    retyped = lambda kind: lambda proto: setattr(proto.graph.node[1], "op_type", kind)  # noqa: E731
+    yield model("unknown_op", "unsupported", "operator", retyped("Sigmoid"))
+    yield model("relu_left_out", "rejected", "", retyped("Identity"))
+    yield model("other_domain", "malformed", "", lambda proto: setattr(proto.graph.node[1], "domain", "mine"))
+    yield model("factor", "unsupported", "factors", _with_attribute(0, "alpha", 2.0))
+    yield model("unknown_attribute", "malformed", "", _with_attribute(1, "speed", 2.0))
+    yield model("old_opset", "unsupported", "operator set", lambda p: setattr(p.opset_import[0], "version", 6))
+    yield Mutation(
+        "boxes_model_truncated", "boxes", "malformed", "ONNX", files=lambda f: f.__setitem__("model", f["model"][:100])
+    )
+
+
+def _with_attribute(node: int, name: str, value: float) -> Callable[[onnx.ModelProto], None]:
+    return lambda proto: proto.graph.node[node].attribute.append(helper.make_attribute(name, value))
+
+
+def apply(mutation: Mutation, base: Base, contents: Contents) -> tuple[Files, Contents]:
+    """The problem's files and the contents after the mutation."""
+    files = {"model": base.model, "spec": base.spec.encode()}
+    changed = contents.copy()
+    mutation.change(changed)
+    mutation.files(files)
+    return files, changed
+
+
+def dumps(entries: dict[str, Any]) -> str:
+    return json.dumps(entries, indent=1, sort_keys=True) + "\n"
