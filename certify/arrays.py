@@ -61,6 +61,11 @@ def single(array: Array) -> Array:
     return array.astype(np.float32) if isinstance(array, np.ndarray) else array.float()
 
 
+def double(array: Array) -> Array:
+    """The array in float64."""
+    return array.astype(np.float64) if isinstance(array, np.ndarray) else array.double()
+
+
 def positive(array: Array) -> Array:
     """max(array, 0)."""
     return np.maximum(array, 0.0) if isinstance(array, np.ndarray) else array.clip(min=0.0)

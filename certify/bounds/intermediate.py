@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -66,16 +66,23 @@ def intermediate_bounds(
     bound_rows: BoundRows | None = crown_rows,
     forms: dict[str, tuple[np.ndarray, LinearForm]] | None = None,
     only: Mapping[str, np.ndarray] | None = None,
+    needed: Mapping[str, np.ndarray] | None = None,
+    finished: dict[tuple[str, str], Interval] | None = None,
+    whole: bool = False,
 ) -> Relaxed:
     """Bound the inputs of all relaxed nodes on each box, in topological order.
 
     known: bounds that hold already (from a larger box), intersected with. bound_rows: how inexact elements are
     tightened; None leaves intervals. forms: receives, by value name, the flat elements tightened and their form
     (+ rows, then - rows). only: by value name, the flat elements to tighten instead of all inexact ones: [k] for
-    all boxes or [batch, k] for each; nothing else is tightened then.
+    all boxes or [batch, k] for each; nothing else is tightened then. needed: by value name, the flat mask of elements
+    that are worth it (`needed_for`). finished: receives what was tightened, and what is in it is not tightened again:
+    so that a call which `bound_rows` broke off can be taken up. whole: whether all walks must begin at the relaxed
+    values and go through all that they depend on, as they do where forms or only are given.
     Raises NumericalError on NaN.
     """
     known, left = known or {}, dict(only or {})
+    whole = whole or forms is not None or only is not None
     relaxed = Relaxed(network, box)
     ranges = {INPUT: intersect(box, known[INPUT]) if INPUT in known else box}
     tightened: dict[str, np.ndarray] = {}
@@ -92,14 +99,26 @@ def intermediate_bounds(
         assert isinstance(node.op, Nonlinear)
         mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
         for name in dict.fromkeys(node.inputs):
-            done = tightened.setdefault(name, np.zeros(mask.shape, dtype=bool))
-            worth = mask & ~done
-            if only is None and worth.any():
-                worth &= _wide(ranges[name])
-            index = np.flatnonzero(worth) if only is None else left.pop(name, np.zeros(0, dtype=int))
-            if bound_rows is not None and index.size:
-                ranges[name] = _tighten(relaxed, name, index, ranges[name], bound_rows, forms)
-                done |= mask
+            # What is only selected from another value is bounded there, once.
+            source, places = (name, None) if whole else network.origin(name)
+            if bound_rows is None or source == INPUT:
+                index = np.zeros(0, dtype=int)
+            elif only is not None:
+                index = left.pop(name, np.zeros(0, dtype=int))
+            else:
+                worth = mask if needed is None else mask & needed[name]
+                worth = worth & _wide(ranges[name]) if worth.any() else worth
+                done = tightened.setdefault(source, np.zeros(int(np.prod(network.shapes[source])), dtype=bool))
+                index = _not_yet(worth, places, done)
+            step = node.name, source
+            if finished is not None and step in finished:
+                ranges[source] = intersect(ranges[source], finished[step])
+            elif bound_rows is not None and index.size:
+                ranges[source] = _tighten(relaxed, source, index, ranges[source], bound_rows, forms, whole)
+                if finished is not None:
+                    finished[step] = ranges[source]
+            if places is not None:
+                ranges[name] = intersect(ranges[name], _selected(ranges[source], places, network.shapes[name]))
             relaxed.intervals[name] = ranges[name].checked(name)
         inputs = [ranges[name] for name in node.inputs]
         relaxed.relax(node, node.op.relax(*inputs))
@@ -112,6 +131,39 @@ def intermediate_bounds(
         if node.name in known:
             ranges[node.name] = intersect(ranges[node.name], known[node.name])
     return relaxed
+
+
+def needed_for(network: Network, rows: Rows) -> dict[str, np.ndarray]:
+    """By name of each value, the flat mask of the elements that these rows may depend on."""
+    waiting = {name: abs(part).sum(axis=(0, 1)) for name, part in rows.coefficients.items()}
+    found = {}
+    for node in reversed(network.nodes):
+        if node.name not in waiting:
+            found[node.name] = np.zeros(int(np.prod(node.op.out_shape)), dtype=bool)
+            continue
+        weight = waiting.pop(node.name)
+        # One again, as sums over many layers would overflow.
+        weight = namespace(weight).where(weight > 0.0, namespace(weight).ones_like(weight), 0.0 * weight)
+        found[node.name] = to_numpy(weight > 0.0).reshape(-1)
+        parts = node.op.magnitude.adjoint(weight) if isinstance(node.op, Linear) else (weight,) * len(node.inputs)
+        for name, part in zip(node.inputs, parts, strict=True):
+            waiting[name] = waiting[name] + part if name in waiting else part
+    return found
+
+
+def _not_yet(mask: np.ndarray, places: np.ndarray | None, done: np.ndarray) -> np.ndarray:
+    """The flat elements that the masked ones are selected from, those done left out; all are done then."""
+    index = np.flatnonzero(mask)
+    index = index if places is None else np.unique(places[index])
+    index = index[~done[index]]
+    done[index] = True
+    return index
+
+
+def _selected(interval: Interval, places: np.ndarray, shape: tuple[int, ...]) -> Interval:
+    """The flat elements `places` of an interval, [batch, *shape]."""
+    flat = (side.reshape(side.shape[0], -1) for side in interval)
+    return Interval(*(side[:, _on_device(places, like=side)].reshape(-1, *shape) for side in flat))
 
 
 def _any_of_batch(mask: Array) -> np.ndarray:
@@ -132,34 +184,42 @@ def _tighten(
     interval: Interval,
     bound_rows: BoundRows,
     forms: dict[str, tuple[np.ndarray, LinearForm]] | None,
+    whole: bool,
 ) -> Interval:
     """The interval with the elements `index`, [k] or [batch, k], bounded from both sides by backward walks."""
     batch = relaxed.box.lower.shape[0]
     network = relaxed.network.cone(name)
-    widest = max((int(np.prod(s)) for s in network.shapes.values()), default=1)
-    room = WALK_FLOATS_CUDA if network.library.device.startswith("cuda") else WALK_FLOATS
-    step = max(1, room // (2 * batch * widest))
-    part = replace(relaxed, network=network)
-    xp = namespace(interval.lower)
+    room = (WALK_FLOATS_CUDA if network.library.device.startswith("cuda") else WALK_FLOATS) // batch
     lower = interval.lower.reshape(batch, -1) + 0.0
     upper = interval.upper.reshape(batch, -1) + 0.0
-    for first in range(0, index.shape[-1], step):
-        chosen = index[..., first : first + step]
-        bounds, form = bound_rows(part, rows_of(network, name, chosen))
-        place = (slice(None), chosen) if chosen.ndim == 1 else (np.arange(batch)[:, None], chosen)
-        where = place if xp is np else tuple(_on_device(part, like=lower) for part in place)
-        count = chosen.shape[-1]
-        found = Interval(bounds[:, :count], -bounds[:, count:])
-        tight = intersect(Interval(lower[where], upper[where]), found)
-        lower[where], upper[where] = tight.lower, tight.upper
-        if forms is not None and form is not None:
-            forms[name] = (chosen, form) if name not in forms else _join(forms[name], (chosen, form))
+    pieces: Iterable[tuple[Relaxed, np.ndarray, np.ndarray]] = [(replace(relaxed, network=network), index, index)]
+    if not whole and network.convolves:
+        from certify.bounds.tiles import tiles
+
+        pieces = tiles(replace(relaxed, network=network), index, room)
+    for part, inside, outside in pieces:
+        widest = max((int(np.prod(s)) for s in part.network.shapes.values()), default=1)
+        step = max(1, room // (2 * widest))
+        for first in range(0, inside.shape[-1], step):
+            chosen = inside[..., first : first + step]
+            bounds, form = bound_rows(part, rows_of(part.network, part.network.output, chosen))
+            chosen = outside[..., first : first + step]
+            place = (slice(None), chosen) if chosen.ndim == 1 else (np.arange(batch)[:, None], chosen)
+            where = tuple(_on_device(axis, like=lower) for axis in place)
+            count = chosen.shape[-1]
+            found = Interval(bounds[:, :count], -bounds[:, count:])
+            tight = intersect(Interval(lower[where], upper[where]), found)
+            lower[where], upper[where] = tight.lower, tight.upper
+            if forms is not None and form is not None:
+                forms[name] = (chosen, form) if name not in forms else _join(forms[name], (chosen, form))
     return Interval(lower.reshape(interval.lower.shape), upper.reshape(interval.upper.shape))
 
 
 def _on_device(index: slice | np.ndarray, like: Array) -> slice | Array:
     """An index array where the array it indexes lives."""
-    return index if isinstance(index, slice) else namespace(like).asarray(index, device=like.device)
+    if isinstance(index, slice) or isinstance(like, np.ndarray):
+        return index
+    return namespace(like).asarray(index, device=like.device)
 
 
 def _join(a: tuple[np.ndarray, LinearForm], b: tuple[np.ndarray, LinearForm]) -> tuple[np.ndarray, LinearForm]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from certify.arrays import Array, namespace, single
+from certify.arrays import Array, double, namespace, single
 from certify.bounds.backward import Rows, Walk, backward, forward_planes
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.ops.kinds import Planes
-from certify.ops.relu import Relu
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,16 @@ def optimise(
     slopes, multipliers: where to start; plain CROWN's choice and zero by default. settle(lower) -> [batch]
     mask of elements that need no further work; the ascent ends once all are settled.
 
-    Any parameters are sound, so they are searched for in single precision where every relaxation is piecewise linear;
-    what is returned is evaluated in double, rounding taken off. Without settle, each row keeps its best iterate.
+    Any parameters are sound, so they are searched for in single precision where every relaxation allows that; what is
+    returned is evaluated in double, rounding taken off. Without settle, each row keeps its best iterate.
     """
     climb = _Climb(relaxed, rows, slopes, splits or {}, multipliers)
     if ascent.iterations > 0 and _has_draft(relaxed):
         draft = _Climb(*_in_single(relaxed, rows, splits or {}, climb))
         _ascend(draft, ascent, settle, expired)
         if all(bool(namespace(value).isfinite(value).all()) for value in draft.values.values()):
-            climb.values, ascent = draft.values, Ascent(iterations=0)
+            # In double from here on: with p itself in single, 1 - p would not be what is left of one.
+            climb.values, ascent = {key: double(value) for key, value in draft.values.items()}, Ascent(iterations=0)
     walk, lower, settled = _ascend(climb, ascent, settle, expired)
     return Optimised(lower, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
 
@@ -158,8 +158,9 @@ def _better(kept: dict[str, Array], values: dict[str, Array], improved: Array | 
 
 def _has_draft(relaxed: Relaxed) -> bool:
     """Whether single precision will do to look for parameters."""
-    piecewise = all(isinstance(node.op, Relu) for node in relaxed.network.nonlinear)
-    return piecewise and relaxed.network.library.dtype == "float64"
+    return relaxed.network.library.dtype == "float64" and all(
+        node.nonlinear_op.drafts for node in relaxed.network.nonlinear
+    )
 
 
 def _in_single(

@@ -38,6 +38,17 @@ def watching(process: OwnProcess | None, deadline: float, stop: Callable[[str], 
     return nullcontext() if process is None else _watching(deadline, stop)
 
 
+def _end(stop: Callable[[str], None], why: str) -> None:
+    """Call stop(why); where that fails, as when nobody reads the answer any more, end the process all the same.
+
+    Its signals are blocked, and nobody is left to take them.
+    """
+    try:
+        stop(why)
+    except Exception:
+        os._exit(4)
+
+
 @contextmanager
 def _watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
     """Call stop("timeout") some time after the deadline, or stop("interrupt") on SIGINT or SIGTERM, from a thread.
@@ -51,12 +62,12 @@ def _watching(deadline: float, stop: Callable[[str], None]) -> Iterator[None]:
         while not done.is_set():
             left = deadline + GRACE - time.monotonic()
             if left <= 0.0:
-                stop("timeout")
+                _end(stop, "timeout")
                 return
             if not can_wait:
                 done.wait(left)
             elif signal.sigtimedwait(SIGNALS, min(left, 0.2)) is not None and not done.is_set():
-                stop("interrupt")
+                _end(stop, "interrupt")
                 return
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if can_wait else None

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from certify.arrays import NUMPY, Library
-from certify.ops.kinds import Nonlinear, Op, Shape
+from certify.arrays import NUMPY, Library, to_numpy
+from certify.ops.kinds import Linear, Nonlinear, Op, Shape
 from certify.ops.registry import Value
 
 # Names of our own start with "@", so that they cannot meet an ONNX tensor name (which other values keep).
@@ -102,6 +102,11 @@ class Network:
         return tuple(dict.fromkeys(name for node in self.nonlinear for name in node.inputs))
 
     @cached_property
+    def convolves(self) -> bool:
+        """Whether elements may depend on a part of the input only."""
+        return any(hasattr(node.op, "strides") for node in self.nodes)
+
+    @cached_property
     def _cones(self) -> dict[str, Network]:
         return {}
 
@@ -110,6 +115,27 @@ class Network:
         if name not in self._cones:
             self._cones[name] = self.with_nodes(self.nodes, name)
         return self._cones[name]
+
+    @cached_property
+    def _origins(self) -> dict[str, tuple[str, np.ndarray | None]]:
+        return {}
+
+    def origin(self, name: str) -> tuple[str, np.ndarray | None]:
+        """(value, places): the earliest value whose elements the named one only selects, and the flat place there of
+        each of its elements; None where they are the same in the same order.
+        """
+        if name not in self._origins:
+            source, numbers, node = name, None, self.by_name.get(name)
+            if node is not None and isinstance(node.op, Linear) and node.op.selects:
+                before = node.inputs[0]
+                source, places = self.origin(before)
+                count = np.arange(float(np.prod(self.shapes[before]))).reshape(self.shapes[before])
+                taken = to_numpy(node.op.linear(self.library.put(count))).reshape(-1).astype(np.int64)
+                numbers = taken if places is None else places[taken]
+                if np.array_equal(numbers, np.arange(int(np.prod(self.shapes[source])))):
+                    numbers = None
+            self._origins[name] = source, numbers
+        return self._origins[name]
 
     @cached_property
     def single(self) -> Network:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certify.arrays import Array
-from certify.ops.kinds import Linear
+from certify.ops.kinds import Linear, Window, shape_of
 from certify.ops.product import Product
 from certify.ops.reciprocal import Reciprocal
 from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
@@ -44,6 +44,13 @@ class Add(Linear):
         """The same y for every input, signed, summed over broadcast axes."""
         parts = [sum_to(y, self.out_shape, shape) for shape in self.in_shapes]
         return tuple(part if sign > 0 else -part for sign, part in zip(self.signs, parts, strict=True))
+
+    def crop(self, window: Window) -> tuple[Add, tuple[Window, ...]] | None:
+        """The same window of all, if none is broadcast."""
+        if any(shape != self.out_shape for shape in self.in_shapes):
+            return None
+        count, shape = len(self.in_shapes), shape_of(window)
+        return Add((shape,) * count, shape, self.signs), (window,) * count
 
     def absolute(self) -> Add:
         """All signs +1."""

@@ -18,6 +18,8 @@ import numpy as np
 from certify.arrays import Array, Library, to_numpy
 
 Shape = tuple[int, ...]
+# A part of a tensor: for each axis of its shape, from where to where.
+Window = tuple[slice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,10 @@ class Op:
     def descent(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
         """What an attack follows in place of `vjp`: something else where that says nothing, as at jumps."""
         return self.vjp(grad, *xs)
+
+    def crop(self, window: Window) -> tuple[Any, tuple[Window, ...]] | None:
+        """The op for this window of the output, and the window of each input that it takes; None if it needs all."""
+        return None
 
     def on(self, library: Library) -> Any:
         """The same op with its parameters in another array library or element type."""
@@ -60,6 +66,11 @@ class Linear(Op):
     def terms(self) -> int:
         """Most products or summands that meet in one element of `forward` or `adjoint`; 0 where nothing is computed."""
         return 0
+
+    @property
+    def selects(self) -> bool:
+        """Whether every element of y is some element of the one input, as it is."""
+        return False
 
     @property
     def whole(self) -> bool:
@@ -154,6 +165,11 @@ class Nonlinear(Op):
     """A function of same-shaped tensors, applied element by element, that methods see through its relaxation."""
 
     @property
+    def drafts(self) -> bool:
+        """Whether its parameters may be looked for in single precision: nothing overflows there, planes stay close."""
+        return False
+
+    @property
     def factors(self) -> tuple[int, int] | None:
         """The two inputs, by position, that this op is the product of; None if it is no product."""
         return None
@@ -162,6 +178,14 @@ class Nonlinear(Op):
     def steepest(self) -> float:
         """Largest slope of its planes, those aside that carry slack for their own rounding."""
         return 1.0
+
+    def crop(self, window: Window) -> tuple[Any, tuple[Window, ...]] | None:
+        """Element by element, unless its parameters are."""
+        if any(getattr(getattr(self, f.name), "ndim", 0) for f in dataclasses.fields(self)):
+            return None
+        shape = shape_of(window)
+        count = len(self.in_shapes)
+        return dataclasses.replace(self, in_shapes=(shape,) * count, out_shape=shape), (window,) * count
 
     def interval(self, *bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         """Bounds of the value for inputs in the given (lower, upper) intervals; tight for one input."""
@@ -191,6 +215,11 @@ class Elementwise(Nonlinear):
     def vjp(self, grad: Array, *xs: Array) -> tuple[Array, ...]:
         """f'(x) * grad."""
         return (grad * self.derivative(xs[0]),)
+
+
+def shape_of(window: Window) -> Shape:
+    """The shape of such a part."""
+    return tuple(part.stop - part.start for part in window)
 
 
 def with_spec_axis(array: Array) -> Array:

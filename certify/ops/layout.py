@@ -18,6 +18,11 @@ FLOAT_TYPES = {*WIDE_TYPES, 10, 16}  # and FLOAT16, BFLOAT16
 class Reshape(Linear):
     """The same elements in row-major order under another shape."""
 
+    @property
+    def selects(self) -> bool:
+        """All of it."""
+        return True
+
     def linear(self, *xs: Array) -> Array:
         """Reshape."""
         x = xs[0]
@@ -33,6 +38,11 @@ class Permute(Linear):
     """Axes of x in another order: axis i of y is axis order[i] of x."""
 
     order: tuple[int, ...]
+
+    @property
+    def selects(self) -> bool:
+        """All of it."""
+        return True
 
     def linear(self, *xs: Array) -> Array:
         """Permute."""

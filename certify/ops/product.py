@@ -59,6 +59,11 @@ class Product(Nonlinear):
 
     factors = (0, 1)
 
+    @property
+    def drafts(self) -> bool:
+        """Yes."""
+        return True
+
     def forward(self, *xs: Array) -> Array:
         """The product."""
         return xs[0] * xs[1]

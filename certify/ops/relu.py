@@ -59,6 +59,11 @@ class Relu(Elementwise):
     negative_slope: float = 0.0
 
     @property
+    def drafts(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def steepest(self) -> float:
         """Of the two sides."""
         return max(1.0, abs(self.negative_slope))

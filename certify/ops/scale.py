@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.kinds import Linear, Shape, whole_numbers
+from certify.ops.kinds import Linear, Shape, Window, shape_of, whole_numbers
 
 
 def sum_to(array: Array, out_shape: Shape, in_shape: Shape) -> Array:
@@ -60,6 +60,11 @@ class ScaleShift(Linear):
         """One product; the adjoint sums over broadcast axes."""
         return 1 + int(np.prod(self.out_shape)) // max(1, int(np.prod(self.in_shapes[0])))
 
+    @property
+    def selects(self) -> bool:
+        """Where it only repeats."""
+        return self.shift is None and bool((self.scale == 1.0).all())
+
     @cached_property
     def whole(self) -> bool:
         """Where scale and shift are."""
@@ -73,6 +78,22 @@ class ScaleShift(Linear):
         """scale * y, summed over broadcast axes."""
         return (sum_to(y * self.scale, self.out_shape, self.in_shapes[0]),)
 
+    def crop(self, window: Window) -> tuple[ScaleShift, tuple[Window, ...]] | None:
+        """The same window, if x is not broadcast."""
+        if self.in_shapes[0] != self.out_shape:
+            return None
+        shape = shape_of(window)
+        shift = None if self.shift is None else _part(self.shift, window)
+        return ScaleShift((shape,), shape, _part(self.scale, window), shift), (window,)
+
     def absolute(self) -> ScaleShift:
         """|scale|, no shift."""
         return ScaleShift(self.in_shapes, self.out_shape, abs(self.scale))
+
+
+def _part(array: Array, window: Window) -> Array:
+    """The window of an array that is broadcastable to the whole."""
+    last = window[max(0, len(window) - array.ndim) :]
+    extra = array.ndim - len(last)
+    places = (slice(None) if n == 1 else part for part, n in zip(last, array.shape[extra:], strict=True))
+    return array[(slice(None),) * extra + tuple(places)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from certify.arrays import Array, namespace
-from certify.ops.kinds import Linear, Shape
+from certify.ops.kinds import Linear, Shape, Window, shape_of
 from certify.ops.layout import reshape
 from certify.ops.registry import ANY, Builder, Example, NodeSpec, Operand, Value, register
 
@@ -49,11 +49,24 @@ class Take(Linear):
         """How often one element is taken, as the adjoint adds that up; 0 if never more than once."""
         return len(self._pieces) if len(self._pieces) > 1 else 0
 
+    @property
+    def selects(self) -> bool:
+        """All of it."""
+        return True
+
     def linear(self, *xs: Array) -> Array:
         """Gather."""
         if len(self._pieces) == 1:
             return xs[0][_along(self.axis, self._pieces[0][0])]
         return xs[0][_along(self.axis, self.index)]
+
+    def crop(self, window: Window) -> tuple[Take, tuple[Window, ...]]:
+        """What the window's indices span."""
+        index = self.index[window[self.axis]]
+        span = slice(int(index.min()), int(index.max()) + 1)
+        at = len(window) + self.axis
+        needed = (*window[:at], span, *window[at + 1 :])
+        return Take((shape_of(needed),), shape_of(window), self.axis, index - span.start), (needed,)
 
     def adjoint(self, y: Array) -> tuple[Array, ...]:
         """Scatter and add."""
@@ -72,6 +85,30 @@ def _regular(index: np.ndarray) -> slice | np.ndarray:
     if len(index) and steps.min() == steps.max() > 0:
         return slice(int(index[0]), int(index[-1]) + 1, int(steps[0]))
     return index
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Linear):
+    """A window of x."""
+
+    window: Window
+
+    @property
+    def selects(self) -> bool:
+        """All of it."""
+        return True
+
+    def linear(self, *xs: Array) -> Array:
+        """Crop."""
+        inside: tuple[Any, ...] = (..., *self.window)
+        return xs[0][inside]
+
+    def adjoint(self, y: Array) -> tuple[Array, ...]:
+        """Embed in zeros."""
+        x = _zeros(y, tuple(y.shape[: y.ndim - len(self.out_shape)]) + self.in_shapes[0])
+        inside: tuple[Any, ...] = (..., *self.window)
+        x[inside] = y
+        return (x,)
 
 
 @dataclass(frozen=True, eq=False)

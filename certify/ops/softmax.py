@@ -224,6 +224,11 @@ class OfDifferences(Nonlinear):
         """For n tensors of this shape."""
         return cls((shape,) * n, shape)
 
+    @property
+    def drafts(self) -> bool:
+        """Yes: infinite and huge differences get constants."""
+        return True
+
     def inexact(self, *bounds: tuple[Array, Array]) -> Array:
         """Wherever an input varies."""
         return namespace(bounds[0][0]).any(_stack(upper > lower for lower, upper in bounds), axis=0)

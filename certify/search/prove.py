@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from certify.search.value_split import ValueSplit
 
 # Attacks do not wait longer than this share of the time for cheap bounds, which are then done after them.
-SCREEN_SHARE = 0.02
+SCREEN_SHARE = 0.1
 # Up to this many varying inputs, halving boxes beats fixing signs.
 FEW_INPUTS = 20
 # Memory that the record of each search tree may take, also as a share of the limit given.

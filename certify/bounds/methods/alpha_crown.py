@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from certify.arrays import Array
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
@@ -28,21 +30,25 @@ def tighten(
     expired: Callable[[], bool],
     shared: Callable[[BoundRows], BoundRows] = lambda bound_rows: bound_rows,
     record: Record | None = None,
+    needed: Mapping[str, np.ndarray] | None = None,
+    ascent: Ascent = ASCENT,
 ) -> Relaxed:
     """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up.
 
-    shared: who else takes part, as a way to bound rows made of another. record: told of every ascent.
+    shared: who else takes part, as a way to bound rows made of another. record: told of every ascent, all of which go
+    through the whole network then. needed: see `intermediate_bounds`.
     """
-    return intermediate_bounds(network, box, known=known, bound_rows=shared(optimised(expired, record)))
+    way = shared(optimised(expired, record, ascent))
+    return intermediate_bounds(network, box, known=known, bound_rows=way, needed=needed, whole=record is not None)
 
 
-def optimised(expired: Callable[[], bool], record: Record | None = None) -> BoundRows:
+def optimised(expired: Callable[[], bool], record: Record | None = None, ascent: Ascent = ASCENT) -> BoundRows:
     """A way to bound rows: with optimised slopes, or plain CROWN once the time is up. record: told of every ascent."""
 
     def bound_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
         if expired():
             return crown_rows(relaxed, rows)
-        found = optimise(relaxed, rows, ASCENT, expired=expired)
+        found = optimise(relaxed, rows, ascent, expired=expired)
         if record is not None:
             record(relaxed.network.output, rows, found)
         return found.lower, found.form
