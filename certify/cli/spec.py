@@ -9,7 +9,6 @@ import csv
 import io
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,14 +21,11 @@ from certify.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from certify.dataset import Dataset
     from certify.query.syntax import Version
     from certify.witness.runtime import Runtime
 
 app = typer.Typer(help="Write, check and convert specifications.", no_args_is_help=True, rich_markup_mode=None)
-
-_SAMPLES = ("x", "X", "x_test", "X_test", "inputs", "images", "data", "features")
-_LABELS = ("y", "Y", "y_test", "Y_test", "labels", "label", "targets", "target")
-
 
 app.command("lint")(lint)
 app.command("convert")(convert)
@@ -44,7 +40,7 @@ def _specifications() -> None:
 @app.command()
 def robust(
     model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
-    data: Annotated[Path, typer.Option(help="Samples: .npz, or .npy without labels.")],
+    data: Annotated[Path, typer.Option(help="Samples: .npz, .npy (no labels), .csv, idx images, or digits.")],
     eps: Annotated[float, typer.Option(min=0.0, help="Radius in the maximum norm, in the units of the samples.")],
     out: Annotated[Path, typer.Option(help="Folder for the .vnnlib files and instances.csv.")] = Path("specs"),
     x: Annotated[str | None, typer.Option(help="Name of the array of samples in the .npz.")] = None,
@@ -59,9 +55,11 @@ def robust(
 
     The label is that of the data set, or the model's own answer where it has none.
     """
+    from certify.dataset import read_dataset
+
     with reported():
         classifier = _Classifier(model)
-        samples = _load_samples(data, x, y)
+        samples = read_dataset(data, x, y)
         wanted = index if index else range(len(samples.x))
         files: list[str] = []
         for number in wanted:
@@ -82,14 +80,6 @@ def robust(
         rows.writerows((os.path.relpath(model, out), name, f"{timeout:g}") for name in files)
         _write(out / "instances.csv", table.getvalue())
         typer.echo(f"{out}: {len(files)} specifications and instances.csv")
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """x: [samples, ...]; y: [samples] class numbers, or None."""
-
-    x: np.ndarray
-    y: np.ndarray | None
 
 
 class _Classifier:
@@ -113,7 +103,7 @@ class _Classifier:
         if not self._dtype:
             raise InputError(f"{path}: the input is a {self._runtime.inputs[0].type}, not float32 or float64")
 
-    def label(self, samples: _Samples, number: int) -> int | None:
+    def label(self, samples: Dataset, number: int) -> int | None:
         """The class the sample has and the model gives it; None, with a message, where these differ."""
         if not 0 <= number < len(samples.x):
             raise InputError(f"there is no sample {number}: the data has {len(samples.x)}", "samples count from 0")
@@ -141,43 +131,6 @@ class _Classifier:
 def _static_shape(shape: list[Any]) -> tuple[int, ...]:
     """The shape with every axis of unknown length, such as the batch, as 1."""
     return tuple(n if isinstance(n, int) and n > 0 else 1 for n in shape)
-
-
-def _load_samples(path: Path, x: str | None, y: str | None) -> _Samples:
-    import numpy as np
-
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file", "check the path") from None
-    except Exception as error:  # noqa: BLE001 - numpy raises zipfile's, pickle's and its own errors for a damaged file
-        raise InputError(f"{path}: cannot be read: {error}", "save it with numpy.savez(path, x=..., y=...)") from None
-    arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else {name: _array(path, loaded, name) for name in loaded}
-    samples = _pick(path, arrays, x, _SAMPLES, "--x")
-    if samples is None:
-        raise InputError(f"{path}: which of {', '.join(arrays)} holds the samples?", "choose it with --x")
-    labels = _pick(path, arrays, y, _LABELS, "--y")
-    if samples.ndim < 2:
-        raise InputError(f"{path}: the samples have the shape {list(samples.shape)}", "the first axis counts samples")
-    if labels is not None and labels.shape != (len(samples),):
-        found = f"{list(labels.shape)} labels for {len(samples)} samples"
-        raise InputError(f"{path}: {found}", "labels are one class number per sample; choose them with --y")
-    return _Samples(samples, labels)
-
-
-def _array(path: Path, loaded: Any, name: str) -> np.ndarray:
-    try:
-        array: np.ndarray = loaded[name]
-    except ValueError as error:
-        raise InputError(f"{path}: array {name} cannot be read: {error}", "save plain arrays") from None
-    return array
-
-
-def _pick(path: Path, arrays: dict[str, Any], name: str | None, usual: tuple[str, ...], option: str) -> Any:
-    """The array called `name`, else the first with a usual name, else None."""
-    if name is not None and name not in arrays:
-        raise InputError(f"{path}: there is no array {name}, but {', '.join(arrays)}", f"choose one with {option}")
-    return arrays[name] if name is not None else next((arrays[n] for n in usual if n in arrays), None)
 
 
 def _write(path: Path, text: str) -> None:
