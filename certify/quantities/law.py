@@ -126,6 +126,14 @@ class Normal(Marginal):
         low, high = np.where(right, -high, low), np.where(right, -low, high)
         return _difference(ndtr(low), ndtr(high), low < high)
 
+    def mean(self, lower: np.ndarray, upper: np.ndarray) -> Pair:
+        """The mean plus the deviation times (density at the lower end - at the upper one) / probability."""
+        ends = [(np.clip(side, self.lower, self.upper) - self.center) / self.sd for side in (lower, upper)]
+        before, after = (np.exp(-0.5 * end**2) / np.sqrt(2.0 * np.pi) for end in ends)
+        slack = CDF_ERROR * (before + after)
+        low, high = _quotient((before - after - slack, before - after + slack), self._plain(lower, upper))
+        return _within(self.center + self.sd * low, self.center + self.sd * high, lower, upper)
+
     def least_density(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """At one of the ends, as there is one hump."""
         far = np.maximum(abs(lower - self.center), abs(upper - self.center)) / self.sd
@@ -165,6 +173,14 @@ class Beta(Marginal):
         before, after, early, late = (betainc(self.a, self.b, place) for place in at)
         inner, outer = _difference(after, early, at[1] < at[2]), _difference(before, late, low < high)
         return inner[0], outer[1]
+
+    def mean(self, lower: np.ndarray, upper: np.ndarray) -> Pair:
+        """From x times its density, which is a / (a + b) times that of Beta(a + 1, b)."""
+        above = Beta(self.a + 1.0, self.b, self.lower, self.upper).mass(lower, upper)
+        share = self.a / (self.a + self.b)
+        low, high = _quotient((share * above[0], share * above[1]), self.mass(lower, upper))
+        width = self.upper - self.lower
+        return _within(self.lower + width * low, self.lower + width * high, lower, upper)
 
     def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """As numpy does."""
@@ -223,6 +239,20 @@ class Discrete(Marginal):
         """By weight."""
         weights = np.array(self.weights)
         return np.asarray(rng.choice(np.array(self.values), count, p=weights / weights.sum()))
+
+
+def _quotient(part: Pair, whole: Pair) -> Pair:
+    """Bounds of part / whole, whole >= 0; infinite ones where it may be 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(part[0] >= 0.0, part[0] / whole[1], part[0] / whole[0])
+        high = np.where(part[1] >= 0.0, part[1] / whole[0], part[1] / whole[1])
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+
+
+def _within(low: np.ndarray, high: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Pair:
+    """Bounds of a mean, a little outwards, within the interval that it is the mean on."""
+    slack = ROUNDING * np.maximum(abs(lower), abs(upper))
+    return np.maximum(low - slack, lower), np.minimum(high + slack, upper)
 
 
 def _difference(low: np.ndarray, high: np.ndarray, proper: np.ndarray) -> Pair:
