@@ -144,8 +144,8 @@ class Normal(Marginal):
         """By inversion."""
         from scipy.special import ndtr, ndtri
 
-        ends = ndtr((np.array([self.lower, self.upper]) - self.center) / self.sd)
-        found = self.center + self.sd * ndtri(rng.uniform(*ends, count))
+        low, high = ndtr((np.array([self.lower, self.upper]) - self.center) / self.sd).tolist()
+        found = self.center + self.sd * ndtri(rng.uniform(low, high, count))
         return np.asarray(np.clip(found, self.lower, self.upper))
 
 

@@ -102,14 +102,11 @@ def _beta(entry: Mapping[str, Any], where: str) -> Marginal:
 
 
 def _discrete(entry: Mapping[str, Any], where: str) -> Marginal:
-    values, weights = entry.get("values"), entry.get("weights")
-    for side in (values, weights):
-        if not isinstance(side, list) or not side or not all(_finite(value) for value in side):
-            raise InputError(f"{where}: values and weights are lists of finite numbers")
+    values, weights = (_numbers(entry, key, where) for key in ("values", "weights"))
     if len(values) != len(weights) or len(set(values)) != len(values) or min(weights) <= 0.0:
         raise InputError(f"{where}: one weight above 0 for each value, no value twice")
     pairs = sorted(zip(values, weights, strict=True))
-    return Discrete(tuple(float(value) for value, _ in pairs), tuple(float(weight) for _, weight in pairs))
+    return Discrete(tuple(value for value, _ in pairs), tuple(weight for _, weight in pairs))
 
 
 def _point(entry: Mapping[str, Any], where: str) -> Marginal:
@@ -130,6 +127,13 @@ def _number(entry: Mapping[str, Any], key: str, where: str) -> float:
     if not _finite(value):
         raise InputError(f'{where}: "{key}" must be a finite number, not {value!r}')
     return float(value)  # type: ignore[arg-type]
+
+
+def _numbers(entry: Mapping[str, Any], key: str, where: str) -> list[float]:
+    found = entry.get(key)
+    if not isinstance(found, list) or not found or not all(map(_finite, found)):
+        raise InputError(f'{where}: "{key}" must be a list of finite numbers')
+    return [float(value) for value in found]
 
 
 def _finite(value: object) -> bool:

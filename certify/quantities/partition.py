@@ -18,7 +18,8 @@ from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.errors import NumericalError
-from certify.network.graph import INPUT
+from certify.network.graph import INPUT, Network
+from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.problem import Goal, Problem, worst_margin
 from certify.quantities.law import ROUNDING
 from certify.quantities.mass import Product
@@ -28,7 +29,10 @@ from certify.search.pick.input_gap import input_gap
 from certify.settings import Budget
 
 BATCH_FLOATS = 2**20
-LARGEST_BATCH = 512
+LARGEST_BATCH = 1024
+# Boxes of a batch are bounded in so many parts, neighbours together.
+NEIGHBOURS = 16
+CURVE_AXES, CURVE_BITS = 8, 4
 # Floats that the open boxes may take.
 MOST_FLOATS = 2**27
 
@@ -57,8 +61,8 @@ class Boxes:
         """How much of each is not decided, at most."""
         return self.high - self.unsafe - self.safe
 
-    def take(self, chosen: np.ndarray) -> Boxes:
-        """These boxes."""
+    def take(self, chosen: np.ndarray | slice) -> Boxes:
+        """These boxes; of a slice, views."""
         return Boxes(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     def joined(self, other: Boxes) -> Boxes:
@@ -153,11 +157,16 @@ class Partition:
     def _replace(self, chosen: np.ndarray, new: Boxes, goal: Goal) -> None:
         """Bound the new boxes, which stand for the chosen ones; what is decided leaves, with its mass counted."""
         new = new.take(new.high > 0.0)
-        try:
-            self._bound(new, goal)
-        except NumericalError:
-            self._set_aside(new)
-            new = new.take(np.zeros(0, dtype=int))
+        # Neighbours agree on which neurons are unstable, so that walks over few neighbours have fewer rows.
+        new = new.take(_by_neighbourhood(new.lower, new.upper))
+        size = max(1, self._batch_size(goal) // NEIGHBOURS)
+        for first in range(0, len(new), size):
+            part = new.take(slice(first, first + size))  # views, which are filled in
+            try:
+                self._bound(part, goal)
+            except NumericalError:
+                part.unsafe[:] = part.safe[:] = 0.0
+                part.score[:] = part.upper - part.lower
         self.bounded += len(new)
         # All that is known of a box is known of its mass: what is left is what the mass itself errs.
         decided = np.minimum(new.unsafe + new.safe, new.low) >= new.low
@@ -187,7 +196,8 @@ class Partition:
             return
         box = Interval(boxes.lower, boxes.upper)
         forms: dict[str, tuple[np.ndarray, LinearForm]] = {}
-        relaxed = intermediate_bounds(self.problem.network, box, forms=forms)
+        network, known = self._narrowed(box)
+        relaxed = intermediate_bounds(network, box, known=known, forms=forms)
         walk = backward(relaxed.network, self._rows(goal), relaxed.planes, noise=relaxed.noise, keep=True)
         bound = walk.form.lower(box)
         atoms = len(goal.atoms)
@@ -207,6 +217,16 @@ class Partition:
         rest = boxes.low - boxes.safe
         boxes.unsafe[:] = np.where(unsafe, boxes.low, np.where(safe, 0.0, np.clip(parts[1], 0.0, rest)))
         boxes.unsafe[self.only_safe[boxes.piece]] = 0.0
+
+    def _narrowed(self, box: Interval) -> tuple[Network, dict[str, Interval]]:
+        """The network without neurons that are dead on the hull of the boxes, and what is known of the others there."""
+        hull = Interval(box.lower.min(axis=0, keepdims=True), box.upper.max(axis=0, keepdims=True))
+        found = intermediate_bounds(self.problem.network, hull).intervals
+        alive = {name: (interval.upper > 0.0).reshape(-1) for name, interval in found.items()}
+        network, kept = drop_dead_neurons(self.problem.network, alive)
+        for name, index in kept.items():
+            found[name] = Interval(*(side[..., index] for side in found[name]))
+        return network, found
 
     def _part(
         self, boxes: Boxes, mine: np.ndarray, form: LinearForm, row: int, component: int, weight: float
@@ -237,6 +257,19 @@ class Partition:
 
 
 SIDES = ("lower", "upper")
+
+
+def _by_neighbourhood(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """An order [boxes] in which neighbours are near each other: along a Z-curve (Morton) over the middles."""
+    middle = (lower + upper) / 2.0
+    spread = np.ptp(middle, axis=0) if len(middle) else np.zeros(lower.shape[1])
+    axes = np.argsort(-spread, kind="stable")[: min(CURVE_AXES, np.count_nonzero(spread))]
+    if not len(axes):
+        return np.arange(len(lower))
+    share = (middle[:, axes] - middle[:, axes].min(axis=0)) / spread[axes]
+    places = np.minimum(share * 2**CURVE_BITS, 2**CURVE_BITS - 1).astype(np.int64)
+    bits = [places[:, axis] >> bit & 1 for bit in range(CURVE_BITS) for axis in range(len(axes))]
+    return np.lexsort(bits)
 
 
 def _decided(formula: Formula, false: np.ndarray, true: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -203,7 +203,7 @@ def trigger(
 
     Each site: U* as an `Enclosure`, its lower end counted by onnxruntime on the inputs as the model gets them, its
     upper end proven for exact arithmetic on the model's weights under every rule for ties (with room for the rounding
-    of the model's own arithmetic), and per sample whether absence is proved. What a trigger is: Pham and Sun 2022 (CAV).
+    of the model's own arithmetic), and per sample whether absence is proved. Triggers as in Pham and Sun (CAV 2022).
     Raises InputError for what does not fit together.
     """
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Failure probabilities: grids in two dimensions, known answers, several regions, laws with single values, bad input."""
+"""Failure probabilities: grids in two dimensions, known answers, several regions, laws with single values."""
 
 from __future__ import annotations
 
