@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,7 +94,7 @@ def _class(text: str) -> int | None:
     return int(text)
 
 
-def _sizes(text: str, count: int, option: str, example: str, between: str = "x") -> tuple[int, ...]:
+def _sizes(text: str, count: int, option: str, example: str, between: str = "x") -> tuple[Any, ...]:
     parts = text.lower().replace(" ", "").split(between)
     if len(parts) != count or not all(part.isdigit() for part in parts):
         raise InputError(f"{option} {text}: expected {count} whole numbers", f"as in {option} {example}")

@@ -112,7 +112,7 @@ class Partition:
         half = self._batch_size(self.goals[goal]) // 2
         chosen = alike[np.argsort(-mass[alike], kind="stable")[:half]]
         boxes = self.boxes.take(chosen)
-        fresh = np.isneginf(boxes.score).any(axis=1)
+        fresh = np.asarray(np.isneginf(boxes.score).any(axis=1))
         new = boxes.take(fresh).joined(self._halved(boxes.take(~fresh)))
         self._replace(chosen, new, self.goals[goal])
 
