@@ -7,7 +7,22 @@ from typing import NoReturn
 import typer
 
 from certify import __version__
-from certify.cli import backends, batch, bounds, check, export, inspect, merge, operators, report, score, solver, spec
+from certify.cli import (
+    backends,
+    baseline,
+    batch,
+    bounds,
+    check,
+    compare,
+    export,
+    inspect,
+    merge,
+    operators,
+    report,
+    score,
+    solver,
+    spec,
+)
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
@@ -23,6 +38,8 @@ app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
 app.command("inspect")(inspect.inspect)
 app.command("batch")(batch.batch)
+app.command("compare")(compare.compare)
+app.add_typer(baseline.app, name="baseline")
 app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("score")(score.score)
