@@ -80,8 +80,9 @@ DOORS: dict[str, set[str]] = {
         "api",
         "batch",
         "certificate",
+        "spec",
     },
-    "__init__": {"api", "network", "spec", "torch_export"},
+    "__init__": {"api", "network", "spec", "torch_export", "compare"},
     "cli": {"*"},
     "__main__": {"cli"},
 }

@@ -7,7 +7,21 @@ from typing import NoReturn
 import typer
 
 from certify import __version__
-from certify.cli import backends, batch, bounds, check, export, inspect, merge, operators, report, score, solver, spec
+from certify.cli import (
+    backends,
+    batch,
+    bounds,
+    check,
+    diff,
+    export,
+    inspect,
+    merge,
+    operators,
+    report,
+    score,
+    solver,
+    spec,
+)
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
@@ -21,6 +35,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
+app.command("diff")(diff.diff)
 app.command("inspect")(inspect.inspect)
 app.command("batch")(batch.batch)
 app.command("merge")(merge.merge)

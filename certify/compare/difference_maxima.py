@@ -59,6 +59,10 @@ class Maxima:
             self.points[number, better] = x[best[better]]
             self.size[number] = np.maximum(self.size[number], np.nan_to_num(size[mine].max(axis=0)))
 
+    def inside(self, x: np.ndarray, number: int) -> np.ndarray:
+        """Points [k, n_inputs] moved to float32 inputs inside of one region."""
+        return snap(x, self.lower[number], self.upper[number])
+
     def targets(self, gap: float, limit: float | None) -> np.ndarray:
         """Bounds that are good enough, [regions, m]: within `gap` of what was reached, or below the limit asked for."""
         reached = np.maximum(self.reached, 0.0)

@@ -1,7 +1,7 @@
 """max |f - g| as a problem of the engine: rows  -s (f_j - g_j)  whose lower bounds are upper bounds with a minus.
 
-For each output j and sign s there is the row of the difference that the layers carry and, where the networks are paired,
-that of the product network, f_j - g_j: neither dominates, so both are bounded and the better one counts.
+For each output j and sign s there is the row of the difference that the layers carry and, where the networks are
+paired, that of the product network, f_j - g_j: neither dominates, so both are bounded and the better one counts.
 """
 
 from __future__ import annotations

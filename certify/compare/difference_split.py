@@ -14,8 +14,8 @@ import numpy as np
 
 from certify.bounds.backward import Rows
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_problem import difference_problem, uppers
 from certify.compare.difference_network import Paired
+from certify.compare.difference_problem import difference_problem, uppers
 from certify.errors import NumericalError
 from certify.problem import Problem
 from certify.search.domain import Domains, narrow
@@ -41,12 +41,14 @@ class MaximumSplit(InputSplit):
         return Rows(rows.coefficients, rows.offset + self.targets[own][:, needed])
 
 
-def split_inputs(paired: Paired, maxima: Maxima, gap: float, limit: float | None, budget: Budget) -> int:
-    """Lower `maxima.proven` until every region is within its targets or the time is up; the number of boxes bounded.
+def split_inputs(
+    paired: Paired, maxima: Maxima, regions: np.ndarray, gap: float, limit: float | None, budget: Budget
+) -> int:
+    """Lower `maxima.proven` of these regions [k] until they are within their targets or the time is up.
 
-    What was proven holds at any moment; regions that no bound was had for stay at infinity.
+    Returns the number of boxes bounded. Regions that no bound was had for in that time stay at infinity.
     """
-    search = _Search(paired, maxima, gap, limit)
+    search = _Search(paired, maxima, regions, gap, limit)
     while search.open and not budget.expired():
         search.step(budget)
     search.conclude()
@@ -54,21 +56,24 @@ def split_inputs(paired: Paired, maxima: Maxima, gap: float, limit: float | None
 
 
 class _Search:
-    def __init__(self, paired: Paired, maxima: Maxima, gap: float, limit: float | None) -> None:
-        self.paired, self.maxima, self.gap, self.limit = paired, maxima, gap, limit
-        problem = difference_problem(paired, maxima.lower, maxima.upper)
-        self.brancher = MaximumSplit(problem, np.zeros((len(maxima.lower), len(problem.atoms))))
+    """Tasks are places in `regions`, by which `maxima` knows them."""
+
+    def __init__(self, paired: Paired, maxima: Maxima, regions: np.ndarray, gap: float, limit: float | None) -> None:
+        self.maxima, self.regions, self.gap, self.limit = maxima, regions, gap, limit
+        problem = difference_problem(paired, maxima.lower[regions], maxima.upper[regions])
+        self.brancher = MaximumSplit(problem, np.zeros((len(regions), len(problem.atoms))))
         self.size = self.brancher.batch_size(None)
-        self.done = np.zeros_like(maxima.proven)
+        self.done = np.zeros((len(regions), paired.n_outputs))
         self.open: list[tuple[float, int, Domains]] = []
         self.order, self.boxes, self.nbytes = count(), 0, 0
         self._push(self.brancher.roots())
 
     def step(self, budget: Budget) -> None:
-        """Bound the most urgent boxes, learn from the points where bounds are attained, and cut what is above target."""
+        """Bound the most urgent boxes, learn from points where bounds are attained, and cut what is above target."""
         _, _, batch = heapq.heappop(self.open)
         self.nbytes -= batch.nbytes
-        targets = self._rows_of(self.maxima.targets(self.gap, self.limit))
+        wanted = self._wanted()
+        targets = np.tile(wanted, (1, self.brancher.atoms.shape[1] // wanted.shape[1]))
         self.brancher.targets = targets
         shift = targets[batch.task]
         batch = replace(batch, margins=batch.margins + shift, bound=np.full(len(batch), -np.inf))
@@ -81,7 +86,7 @@ class _Search:
         open_ = ~bounded.closed
         if len(bounded.points):
             owner = np.repeat(bounded.domains.task[open_], len(bounded.points) // int(open_.sum()))
-            self.maxima.offer(bounded.points, owner)
+            self.maxima.offer(bounded.points, self.regions[owner])
         self._retire(self._absolute(bounded.domains.select(bounded.closed)))
         if open_.any():
             children, stuck = self.brancher.cut(bounded)
@@ -93,11 +98,11 @@ class _Search:
         proven = self.done.copy()
         for _, _, batch in self.open:
             np.maximum.at(proven, batch.task, self._uppers(batch))
-        self.maxima.proven = np.minimum(self.maxima.proven, proven)
+        self.maxima.proven[self.regions] = np.fmin(self.maxima.proven[self.regions], proven)
 
-    def _rows_of(self, by_output: np.ndarray) -> np.ndarray:
-        """[regions, m] repeated for each row of an output."""
-        return np.tile(by_output, (1, self.brancher.atoms.shape[1] // by_output.shape[1]))
+    def _wanted(self) -> np.ndarray:
+        """The bounds that are good enough, [tasks, m]."""
+        return self.maxima.targets(self.gap, self.limit)[self.regions]
 
     def _absolute(self, domains: Domains) -> Domains:
         """Margins below zero instead of below the targets."""
@@ -106,7 +111,7 @@ class _Search:
         return replace(domains, margins=domains.margins - targets - slack)
 
     def _uppers(self, domains: Domains) -> np.ndarray:
-        return uppers(domains.margins, self.maxima.proven.shape[1])
+        return uppers(domains.margins, self.done.shape[1])
 
     def _retire(self, domains: Domains) -> None:
         np.maximum.at(self.done, domains.task, self._uppers(domains))
@@ -115,7 +120,7 @@ class _Search:
         """Queue boxes in batches, most urgent first: by how far their bound is above what is good enough."""
         if not len(domains):
             return
-        wanted = self.maxima.targets(self.gap, self.limit)[domains.task]
+        wanted = self._wanted()[domains.task]
         urgency = (self._uppers(domains) / wanted).max(axis=1)
         hidden = {} if self.nbytes > MOST_BYTES else {v: narrow(i, len(domains)) for v, i in domains.hidden.items()}
         domains = replace(domains, hidden=hidden)

@@ -24,8 +24,7 @@ class DifferencePlanes(Relaxation):
     """Four parameters: how much of the triangles is in the lower and in the upper plane, and the triangles' own slopes.
 
     min(c, d) <= relu(x) - relu(y) <= max(-k, d)  for any 0 <= c <= x and 0 <= k <= y, or c = 0 and k = 0 whatever the
-    signs; where y (x) is never negative, d is a lower (upper) bound itself. Chords of these bend-free ends are the planes
-    in d.
+    signs; where y (x) is never negative, d is a lower (upper) bound itself. The planes in d are the chords of these.
     """
 
     def __init__(self, x: Bounds, y: Bounds, d: Bounds) -> None:
