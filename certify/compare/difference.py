@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from certify.backends.native import choose_library
+from certify.bounds.methods import alpha_crown, crown
 from certify.compare.difference_agreement import Agreement, agreements
 from certify.compare.difference_bounds import bound_boxes
 from certify.compare.difference_maxima import Maxima
@@ -198,10 +199,12 @@ def compare_on(models: tuple[Model, Model], pair: Paired, regions: Regions, plan
 
 
 def _bound(pair: Paired, maxima: Maxima, plan: Plan, budget: Budget) -> int:
-    """Upper bounds of all regions; the number of boxes that inputs were split into."""
-    varying = (maxima.upper > maxima.lower).sum(axis=1)
-    few = np.flatnonzero(varying <= FEW_INPUTS)
-    many = np.flatnonzero(varying > FEW_INPUTS)
-    if len(many):
-        bound_boxes(pair, maxima, many, plan.gap, plan.limit, budget.share(len(many) / len(varying)))
-    return split_inputs(pair, maxima, few, plan.gap, plan.limit, budget) if len(few) else 0
+    """Upper bounds of all regions, plain CROWN's whatever the time; the number of boxes that inputs were split into."""
+    bound_boxes(pair, maxima, np.arange(len(maxima.lower)), crown.bound, lambda: False)
+    loose = np.flatnonzero((maxima.proven > maxima.targets(plan.gap, plan.limit)).any(axis=1))
+    loose = loose[np.argsort(-maxima.proven[loose].max(axis=1), kind="stable")]
+    few = (maxima.upper[loose] > maxima.lower[loose]).sum(axis=1) <= FEW_INPUTS
+    if not few.all():
+        share = budget.share(1.0 - few.mean())
+        bound_boxes(pair, maxima, loose[~few], alpha_crown.bound, share.expired)
+    return split_inputs(pair, maxima, loose[few], plan.gap, plan.limit, budget) if few.any() else 0

@@ -73,6 +73,12 @@ class _Search:
         _, _, batch = heapq.heappop(self.open)
         self.nbytes -= batch.nbytes
         wanted = self._wanted()
+        # What was too loose when it was queued may do by now.
+        settled = (self._uppers(batch) < wanted[batch.task]).all(axis=1)
+        self._retire(batch.select(settled))
+        batch = batch.select(~settled)
+        if not len(batch):
+            return
         targets = np.tile(wanted, (1, self.brancher.atoms.shape[1] // wanted.shape[1]))
         self.brancher.targets = targets
         shift = targets[batch.task]
