@@ -137,7 +137,7 @@ def as_dict(found: Difference) -> dict[str, Any]:
     """Everything as JSON values; a bound that was not had is null."""
     regions = []
     for region in found.regions:
-        entry = {"name": region.name}
+        entry: dict[str, Any] = {"name": region.name}
         entry |= {part: _numbers(getattr(region, part)) for part in ("reached", "observed", "proven")}
         entry["points"] = region.points.tolist()
         for part, answer in (("top1", region.top1), ("confident", region.confident)):

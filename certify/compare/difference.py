@@ -1,7 +1,7 @@
 """`certify diff`: how far two models are apart on a region, proven from above and reached from below.
 
-The bound is that of branch and bound on both networks joined: halved boxes where few inputs vary, else bounds with
-optimised slopes. Every bound is the smaller of a differential and a product one (`difference_problem`).
+The bound is that of branch and bound on both networks joined: of boxes where few inputs vary, else of hidden values.
+Every bound is the smaller of a differential and a product one (`difference_problem`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from certify.compare.difference_maxima import Maxima
 from certify.compare.difference_network import Paired, pair_networks
 from certify.compare.difference_query import Two
 from certify.compare.difference_regions import Regions, regions_of_data, regions_of_spec
+from certify.compare.difference_signs import split_signs
 from certify.compare.difference_split import split_inputs
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
@@ -31,10 +32,12 @@ from certify.settings import Budget
 from certify.threads import one_blas_thread
 from certify.witness.runtime import Runtime
 
-# Regions whose boxes are compared with onnxruntime, and the shares of the time for the attack and for agreement.
+# Regions whose boxes are compared with onnxruntime; shares of the time: of each attack, of agreement, and of optimised
+# slopes in what is left for regions of many inputs.
 COMPARED = 3
-ATTACK_SHARE = 0.2
+ATTACK_SHARE = 0.1
 AGREEMENT_SHARE = 0.4
+SLOPES_SHARE = 0.3
 
 Status = Literal["proved", "exceeded", "open"]
 
@@ -170,10 +173,12 @@ def compare_on(models: tuple[Model, Model], pair: Paired, regions: Regions, plan
         for model, run in zip(models, (run_f, run_g), strict=True):
             check_parity(model.network, run, low, high, plan.seed)
     maxima = Maxima(models[0].network, models[1].network, regions.lower, regions.upper)
-    maxima.attack(np.random.default_rng(plan.seed), budget.share(ATTACK_SHARE))
+    rng = np.random.default_rng(plan.seed)
+    maxima.attack(rng, budget.share(ATTACK_SHARE))
     pair = replace(pair, network=pair.network.on(choose_library(pair.network, "auto")))
     asks = (plan.top1 or plan.delta is not None) and pair.n_outputs > 1
     boxes = _bound(pair, maxima, plan, budget.share(1.0 - AGREEMENT_SHARE) if asks else budget)
+    maxima.attack(rng, budget.share(ATTACK_SHARE))
 
     def observe(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return run_f(x), run_g(x)
@@ -206,5 +211,6 @@ def _bound(pair: Paired, maxima: Maxima, plan: Plan, budget: Budget) -> int:
     few = (maxima.upper[loose] > maxima.lower[loose]).sum(axis=1) <= FEW_INPUTS
     if not few.all():
         share = budget.share(1.0 - few.mean())
-        bound_boxes(pair, maxima, loose[~few], alpha_crown.bound, share.expired)
+        bound_boxes(pair, maxima, loose[~few], alpha_crown.bound, share.share(SLOPES_SHARE).expired)
+        split_signs(pair, maxima, loose[~few], plan.gap, plan.limit, share)
     return split_inputs(pair, maxima, loose[few], plan.gap, plan.limit, budget) if few.any() else 0

@@ -70,7 +70,7 @@ class Maxima:
         return wanted if limit is None else np.where(reached <= limit, np.maximum(limit, RESOLUTION), wanted)
 
     def attack(self, rng: np.random.Generator, budget: Budget) -> None:
-        """Climb from random points and corners of every region, for each output and sign, by signs of the gradient."""
+        """Climb in every region for each output and sign: from the best point so far, from random ones and corners."""
         count, m = self.reached.shape
         chains = 2 * m * STARTS
         at_once = max(1, CLIMBING // chains)
@@ -84,9 +84,10 @@ class Maxima:
     def _climb(self, region: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The best points of chains that climb weight . (f - g), [k, m], each in its region [k]."""
         lower, upper = self.lower[region], self.upper[region]
-        x = rng.uniform(lower, upper)
-        corners = np.where(rng.integers(0, 2, size=x.shape) == 1, upper, lower)
-        x = np.where((np.arange(len(x)) // weight.shape[1] % 2 == 1)[:, None], corners, x)
+        turn = (np.arange(len(region)) // (2 * weight.shape[1]) % STARTS)[:, None]
+        corners = np.where(rng.integers(0, 2, size=lower.shape) == 1, upper, lower)
+        x = np.where(turn % 2 == 1, corners, rng.uniform(lower, upper))
+        x = np.where(turn == 0, self.points[region, abs(weight).argmax(axis=1)], x)
         best, best_x = np.full(len(x), -np.inf), x
         for step in range(STEPS + 1):
             first, second = values(self.f, x), values(self.g, x)

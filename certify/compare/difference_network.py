@@ -169,7 +169,7 @@ def _change(a: Linear, b: Linear) -> Linear | None:
         return None
     first, second = getattr(a, name), getattr(b, name)
     shifts = [np.zeros(1) if op.bias is None else op.shift for op in (a, b)]  # type: ignore[attr-defined]
-    plain = [replace(op, **{name: np.zeros(1), "shift": None}) for op in (a, b)]
+    plain = [replace(op, **{name: np.zeros(1), "shift": None}) for op in (a, b)]  # type: ignore[arg-type]
     if first.shape != second.shape or shifts[0].shape != shifts[1].shape or not _equal(*plain):
         return None
-    return replace(a, **{name: first - second, "shift": shifts[0] - shifts[1]})
+    return replace(a, **{name: first - second, "shift": shifts[0] - shifts[1]})  # type: ignore[arg-type]
