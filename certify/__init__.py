@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "compare", "export", "load_model", "load_query"]
+__all__ = ["bound", "check", "compare", "difference", "export", "load_model", "load_query"]
 
 _PLACES = {
     "bound": "certify.api",
     "check": "certify.api",
+    "difference": "certify.compare.difference",
     "export": "certify.torch_export",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",

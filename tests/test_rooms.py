@@ -80,6 +80,7 @@ DOORS: dict[str, set[str]] = {
         "api",
         "batch",
         "certificate",
+        "spec",
     },
     "__init__": {"api", "network", "spec", "torch_export", "compare"},
     "cli": {"*"},

@@ -14,6 +14,7 @@ from certify.cli import (
     bounds,
     check,
     compare,
+    diff,
     export,
     inspect,
     merge,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
+app.command("diff")(diff.diff)
 app.command("inspect")(inspect.inspect)
 app.command("batch")(batch.batch)
 app.command("compare")(compare.compare)
