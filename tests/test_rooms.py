@@ -81,7 +81,7 @@ DOORS: dict[str, set[str]] = {
         "batch",
         "certificate",
     },
-    "__init__": {"api", "network", "spec", "torch_export"},
+    "__init__": {"api", "interventions", "network", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},
 }
