@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +90,7 @@ def record_path(out: str | Path) -> Path:
 
 
 @contextmanager
-def torch_threads(model: TrainableModel):  # type: ignore[no-untyped-def]
+def torch_threads(model: TrainableModel) -> Iterator[None]:
     """One thread for small models, what the user wants for others."""
     before = torch.get_num_threads()
     weights = sum(tensor.numel() for tensor in model.parameters.values())

@@ -63,7 +63,7 @@ def fit(
             done = (epoch * steps + number) / (training.epochs * steps)
             value = loss(model, Batch(x[numbers], y[numbers], numbers, done))
             optimiser.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimiser.step()
             after_step(model)
             total += float(value.detach()) * len(numbers)

@@ -133,7 +133,7 @@ class TrainableModel:
         that what nodes compute is multiplied by; parameters: values to use instead of some of `self.parameters`.
         """
         given, times = dict(given or {}), dict(times or {})
-        steps = self._needed(tuple(wanted), tuple(given))
+        steps = self.steps_between(tuple(wanted), tuple(given))
         shared = {**self.constants, **self.parameters, **(parameters or {})}
 
         def one_sample(x: Tensor, given: dict[str, Tensor], times: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -145,7 +145,7 @@ class TrainableModel:
                         known[name] = value * times[name] if name in times else value
             return {name: known[name] for name in wanted}
 
-        return vmap(one_sample)(x, given, times)  # type: ignore[no-any-return]
+        return vmap(one_sample)(x, given, times)
 
     def logits(self, x: Tensor, **changes: Any) -> Tensor:
         """The scores [batch, classes] before a final softmax; changes: as `run` takes them."""
@@ -200,7 +200,7 @@ class TrainableModel:
         attributes = attributes_of(node, label, self.name)
         return Step(node.op_type, label, tuple(node.input), tuple(node.output), attributes)
 
-    def _needed(self, wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[Step, ...]:
+    def steps_between(self, wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps that the wanted values depend on, where some values are given."""
         if (wanted, given) not in self._plans:
             needed, kept = set(wanted) - set(given), []
