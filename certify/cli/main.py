@@ -21,6 +21,7 @@ from certify.cli import (
     score,
     solver,
     spec,
+    trojan,
 )
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
@@ -47,6 +48,7 @@ app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
 app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
 app.add_typer(spec.app, name="spec")
+app.add_typer(trojan.app, name="trojan")
 
 
 def _show_version(wanted: bool) -> None:

@@ -34,8 +34,8 @@ class L2Ball(PerturbationSet):
 
     z: Tensor
     eps: float
-    low: Tensor | float
-    high: Tensor | float
+    low: float
+    high: float
 
     def start(self, chance: torch.Generator) -> Tensor:
         """A random direction of random length."""
@@ -76,7 +76,7 @@ class Box(PerturbationSet):
         return torch.minimum(torch.maximum(self.z + d, self.low), self.high) - self.z
 
 
-def linf_ball(z: Tensor, eps: float, low: Tensor | float, high: Tensor | float) -> Box:
+def linf_ball(z: Tensor, eps: float, low: float, high: float) -> Box:
     """Perturbations of at most `eps` in every element that leave z + d between `low` and `high`."""
     return Box(z, (z - eps).clamp(low, high), (z + eps).clamp(low, high))
 

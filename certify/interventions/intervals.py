@@ -83,7 +83,7 @@ def _propagate(model: TrainableModel, wanted: str, low: Tensor, high: Tensor) ->
         known: dict[str, Tensor | Pair] = {**model.constants, **model.parameters, model.input: Pair(low, high)}
         for step in steps:
             operands = [known[name] if name else None for name in step.inputs]
-            for name, value in zip(step.outputs, _bound(step, operands), strict=False):
+            for name, value in zip(step.outputs, bound_step(step, operands), strict=False):
                 known[name] = value
         found = known[wanted]
         assert isinstance(found, Pair)
@@ -92,11 +92,11 @@ def _propagate(model: TrainableModel, wanted: str, low: Tensor, high: Tensor) ->
     return Pair(*vmap(one_sample)(low, high))
 
 
-def _bound(step: Step, operands: list[Tensor | Pair | None]) -> tuple[Tensor | Pair, ...]:
+def bound_step(step: Step, operands: list[Tensor | Pair | None]) -> tuple[Tensor | Pair, ...]:
     """The bounds of a node's outputs; exact values where none of its inputs is an interval."""
     where = [i for i, operand in enumerate(operands) if isinstance(operand, Pair)]
     if not where or step.op_type == "Shape":
-        return step(*(operand.lower if isinstance(operand, Pair) else operand for operand in operands))
+        return step(*(x.lower if isinstance(x, Pair) else x for x in operands))
     if step.op_type in LAYERS and len(where) == 1:
         return (_layer(step, operands, where[0]),)
     if step.op_type in RULES:
@@ -109,18 +109,19 @@ def _bound(step: Step, operands: list[Tensor | Pair | None]) -> tuple[Tensor | P
 
 
 def _increasing(step: Step) -> bool:
-    return not (step.op_type == "LeakyRelu" and step.attributes.get("alpha", 0.01) < 0)
+    return step.attributes.get("alpha", 0.0) >= 0.0
 
 
 def _layer(step: Step, operands: list[Tensor | Pair | None], place: int) -> Pair:
     """Middle through the layer, radius through its absolute weights."""
     pair = operands[place]
     assert isinstance(pair, Pair)
-    middle, radius = (pair.lower + pair.upper) / 2, (pair.upper - pair.lower) / 2
-    (center,) = step(*(middle if i == place else x for i, x in enumerate(operands)))
+    exact = [None if isinstance(x, Pair) else x for x in operands]
+    weights = [None if x is None else x.abs() for x in exact[:2]]
+    exact[place], weights[place] = (pair.lower + pair.upper) / 2, (pair.upper - pair.lower) / 2
+    (center,) = step(*exact)
     plain = {key: abs(value) if key == "alpha" else value for key, value in step.attributes.items()}
-    weights = [x.abs() if isinstance(x, Tensor) else x for x in operands[:2]]
-    spread = OPERATORS[step.op_type](plain, *(radius if i == place else x for i, x in enumerate(weights)))
+    spread = OPERATORS[step.op_type](plain, *weights)
     return Pair(center - spread, center + spread)
 
 

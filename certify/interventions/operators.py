@@ -146,14 +146,17 @@ def _layer_norm(a: Attributes, x: Tensor, scale: Tensor, b: Tensor | None = None
     return functional.layer_norm(x, list(x.shape[axis:]), scale, b, a.get("epsilon", 1e-5))
 
 
-@operator("Softmax")
-def _softmax(a: Attributes, x: Tensor) -> Tensor:
-    return torch.softmax(x, a.get("axis", -1))
+def _over_classes(function: Callable[[Tensor, int], Tensor]) -> Operator:
+    def call(a: Attributes, x: Tensor) -> Tensor:
+        if "flattened_from" not in a:
+            return function(x, a.get("axis", -1))
+        return function(x.flatten(a["flattened_from"]), -1).reshape(x.shape)
+
+    return call
 
 
-@operator("LogSoftmax")
-def _log_softmax(a: Attributes, x: Tensor) -> Tensor:
-    return torch.log_softmax(x, a.get("axis", -1))
+OPERATORS["Softmax"] = _over_classes(torch.softmax)
+OPERATORS["LogSoftmax"] = _over_classes(torch.log_softmax)
 
 
 @operator("Flatten")

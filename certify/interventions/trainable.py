@@ -73,7 +73,9 @@ class TrainableModel:
         self.proto, self.name = proto, name
         given = Constants(proto, name)
         self.input, self.input_shape, self.dtype = self._only_input(given)
-        self.steps = tuple(self._step(i, node) for i, node in enumerate(proto.graph.node) if node.op_type != "Constant")
+        opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 1)
+        nodes = [(number, node) for number, node in enumerate(proto.graph.node) if node.op_type != "Constant"]
+        self.steps = tuple(read_step(number, node, opset, name) for number, node in nodes)
         names = trainable_names(self.steps, given.tensors)
         if not names:
             raise InputError(f"{name}: there are no weights to train", "a Gemm, MatMul or Conv node with weights has")
@@ -193,13 +195,6 @@ class TrainableModel:
         shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else 1 for d in kind.shape.dim)
         return infos[0].name, shape, TYPES[kind.elem_type]
 
-    def _step(self, number: int, node: onnx.NodeProto) -> Step:
-        label = node.name or f"#{number} ({node.output[0] if node.output else '?'})"
-        if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
-            raise UnsupportedOp(node.op_type, label, "cannot be trained", _HINT)
-        attributes = attributes_of(node, label, self.name)
-        return Step(node.op_type, label, tuple(node.input), tuple(node.output), attributes)
-
     def steps_between(self, wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps that the wanted values depend on, where some values are given."""
         if (wanted, given) not in self._plans:
@@ -214,6 +209,18 @@ class TrainableModel:
                 raise ModelError(f"{self.name}: no node computes '{sorted(missing)[0]}'", "export the model again")
             self._plans[wanted, given] = tuple(reversed(kept))
         return self._plans[wanted, given]
+
+
+def read_step(number: int, node: onnx.NodeProto, opset: int, file: str) -> Step:
+    """The node of this number as a step. Raises UnsupportedOp for an operator that is not in the table."""
+    label = node.name or f"#{number} ({node.output[0] if node.output else '?'})"
+    if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
+        raise UnsupportedOp(node.op_type, label, "cannot be trained", _HINT)
+    attributes = attributes_of(node, label, file)
+    if opset < 13 and node.op_type in ("Softmax", "LogSoftmax"):
+        # Until then over all axes from this one on, as one.
+        attributes["flattened_from"] = attributes.get("axis", 1)
+    return Step(node.op_type, label, tuple(node.input), tuple(node.output), attributes)
 
 
 def read_trainable(path: str | Path) -> tuple[TrainableModel, str]:

@@ -27,6 +27,9 @@ class Lat(Intervention):
     values only and its gradient flows through h too. Targeted as Sheshadri et al. (arXiv 2407.15549): the attack goes
     towards `target` and away from the class, training the other way, and a clean term is needed. latent_set=verifier
     takes what certified bounds say the inputs within `input_eps` reach, as COLT does (Balunovic and Vechev, ICLR 2020).
+
+    A ball of a size fixed at the start can be evaded by larger activations; one in units of each batch cannot, and
+    cost 20 points of accuracy where the other cost none.
     """
 
     about = "latent adversarial training: the worst perturbation of a hidden tensor"
@@ -35,7 +38,9 @@ class Lat(Intervention):
     latent_set: Literal["ball", "verifier"] = setting("ball", "what a perturbation may be")
     norm: Literal["l2", "linf"] = setting("l2", "norm of the ball")
     eps: float = setting(0.6, "radius of the ball", 0.0)
-    relative: bool = setting(True, "eps is in units of the mean norm of the batch's activations, else absolute")
+    unit: Literal["start", "batch", "absolute"] = setting(
+        "start", "of eps: the mean norm of the activations at the start, or of each batch, or 1"
+    )
     steps: int = setting(6, "gradient steps of the attack; 0 for random perturbations", 0)
     target: int | None = setting(None, "class that the attack goes towards; any other one if not given", 0)
     clean: float | None = setting(None, "weight of the clean loss; 0, with a target 1, if not given", 0.0)
@@ -49,11 +54,13 @@ class Lat(Intervention):
             raise InputError(f"target is {self.target}, the model has {model.n_classes} classes", "they count from 0")
         run.facts["tensor"] = tensor
         clean = self.clean if self.clean is not None else 0.0 if self.target is None else 1.0
+        unit = self._mean_norm(model.run(model.samples(data)[0], (tensor,))[tensor]) if self.unit == "start" else 1.0
+        run.facts |= {"eps": self.eps * unit} if self.unit != "batch" else {}
         reach = Reach(tensor, self.input_eps, input_range(data, None, None), self.bounds)
 
         def loss(model: TrainableModel, batch: Batch) -> Tensor:
             z = model.run(batch.x, (tensor,))[tensor]
-            allowed = self._ball(z.detach()) if self.latent_set == "ball" else reach(model, batch.x, z.detach())
+            allowed = self._ball(z.detach(), unit) if self.latent_set == "ball" else reach(model, batch.x, z.detach())
 
             def scores(d: Tensor, z: Tensor) -> Tensor:
                 return model.logits(batch.x, given={tensor: z + d})
@@ -67,13 +74,14 @@ class Lat(Intervention):
 
         return fit(model, data, run, loss)
 
-    def _ball(self, z: Tensor) -> PerturbationSet:
+    def _ball(self, z: Tensor, unit: float) -> PerturbationSet:
         """The ball around the values, within the range of all values of the batch (rectified ones stay so)."""
-        low, high = float(z.min()), float(z.max())
-        flat = z.reshape(len(z), -1)
-        size = flat.norm(dim=1) if self.norm == "l2" else flat.abs().amax(dim=1)
-        eps = self.eps * float(size.mean()) if self.relative else self.eps
-        return L2Ball(z, eps, low, high) if self.norm == "l2" else linf_ball(z, eps, low, high)
+        eps = self.eps * (self._mean_norm(z) if self.unit == "batch" else unit)
+        make = L2Ball if self.norm == "l2" else linf_ball
+        return make(z, eps, float(z.min()), float(z.max()))
+
+    def _mean_norm(self, z: Tensor) -> float:
+        return float(torch.linalg.vector_norm(z.detach().flatten(1), 2 if self.norm == "l2" else torch.inf, 1).mean())
 
     def _attacked(self, scores: Tensor, y: Tensor) -> Tensor:
         """What the attack makes large, [batch]."""

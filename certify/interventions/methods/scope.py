@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from certify.dataset import Dataset
 from certify.errors import InputError
-from certify.interventions.base import Intervention, Run, setting
+from certify.interventions.base import Intervention, Run, Training, setting
 from certify.interventions.train import Batch, fit
 from certify.interventions.trainable import TrainableModel
 
@@ -31,6 +31,9 @@ class Scope(Intervention):
     """
 
     about = "fine-tune while whatever the data does not exercise fades (the strongest in our trials)"
+
+    # Weights shrink by lr a step at most: too few steps leave what should fade.
+    training = Training(epochs=200)
 
     decay: float = setting(0.005, "L2 decay COUPLED with Adam (not AdamW's)", 0.0)
     forget: float = setting(0.0, "L2 decay of weights by how little the data needs them", 0.0)
