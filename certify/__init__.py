@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "compare", "difference", "export", "load_model", "load_query"]
+__all__ = ["bound", "check", "compare", "difference", "export", "harden", "load_model", "load_query"]
 
 _PLACES = {
     "bound": "certify.api",
     "check": "certify.api",
     "difference": "certify.compare.difference",
     "export": "certify.torch_export",
+    "harden": "certify.interventions.harden",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
 }

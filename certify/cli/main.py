@@ -16,6 +16,7 @@ from certify.cli import (
     compare,
     diff,
     export,
+    harden,
     inspect,
     merge,
     operators,
@@ -23,6 +24,7 @@ from certify.cli import (
     score,
     solver,
     spec,
+    trojan,
 )
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
@@ -46,11 +48,13 @@ app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("export")(export.export)
+app.command("harden", cls=harden.HelpOfMethod)(harden.harden)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
 app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
 app.add_typer(spec.app, name="spec")
+app.add_typer(trojan.app, name="trojan")
 
 
 def _show_version(wanted: bool) -> None:
