@@ -14,7 +14,18 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "compare", "difference", "export", "harden", "load_model", "load_query"]
+__all__ = [
+    "bound",
+    "check",
+    "compare",
+    "difference",
+    "export",
+    "harden",
+    "load_model",
+    "load_query",
+    "probability",
+    "trigger",
+]
 
 _PLACES = {
     "bound": "certify.api",
@@ -24,6 +35,8 @@ _PLACES = {
     "harden": "certify.interventions.harden",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
+    "probability": "certify.quantities.probability",
+    "trigger": "certify.quantities.trigger",
 }
 
 

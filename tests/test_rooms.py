@@ -82,7 +82,7 @@ DOORS: dict[str, set[str]] = {
         "certificate",
         "spec",
     },
-    "__init__": {"api", "compare", "interventions", "network", "spec", "torch_export"},
+    "__init__": {"api", "compare", "interventions", "network", "quantities", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},
 }

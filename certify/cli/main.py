@@ -20,10 +20,12 @@ from certify.cli import (
     inspect,
     merge,
     operators,
+    probability,
     report,
     score,
     solver,
     spec,
+    trigger,
     trojan,
 )
 from certify.cli.leave import leave
@@ -49,6 +51,8 @@ app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("export")(export.export)
 app.command("harden", cls=harden.HelpOfMethod)(harden.harden)
+app.command("probability")(probability.probability)
+app.command("trigger")(trigger.trigger)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
