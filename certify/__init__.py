@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "export", "load_model", "load_query"]
+__all__ = ["bound", "check", "export", "load_model", "load_query", "radius"]
 
 _PLACES = {
     "bound": "certify.api",
@@ -20,6 +20,7 @@ _PLACES = {
     "export": "certify.torch_export",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
+    "radius": "certify.quantities.radius",
 }
 
 

@@ -65,6 +65,7 @@ DOORS: dict[str, set[str]] = {
         "verdict",
         "backends",
         "api",
+        "spec",
     },
     "compare": {
         "ops",
@@ -81,7 +82,7 @@ DOORS: dict[str, set[str]] = {
         "batch",
         "certificate",
     },
-    "__init__": {"api", "network", "spec", "torch_export"},
+    "__init__": {"api", "network", "quantities", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},
 }

@@ -7,7 +7,21 @@ from typing import NoReturn
 import typer
 
 from certify import __version__
-from certify.cli import backends, batch, bounds, check, export, inspect, merge, operators, report, score, solver, spec
+from certify.cli import (
+    backends,
+    batch,
+    bounds,
+    check,
+    export,
+    inspect,
+    merge,
+    operators,
+    radius,
+    report,
+    score,
+    solver,
+    spec,
+)
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
@@ -27,6 +41,7 @@ app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("export")(export.export)
+app.command("radius")(radius.radius)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
