@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "export", "load_model", "load_query", "radius"]
+__all__ = ["bound", "capability", "check", "export", "latent", "load_model", "load_query", "monitor", "radius"]
 
 _PLACES = {
     "bound": "certify.api",
@@ -20,6 +20,9 @@ _PLACES = {
     "export": "certify.torch_export",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
+    "capability": "certify.quantities.capability",
+    "latent": "certify.quantities.latent",
+    "monitor": "certify.quantities.monitor",
     "radius": "certify.quantities.radius",
 }
 

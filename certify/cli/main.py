@@ -11,10 +11,13 @@ from certify.cli import (
     backends,
     batch,
     bounds,
+    capability,
     check,
     export,
     inspect,
+    latent,
     merge,
+    monitor,
     operators,
     radius,
     report,
@@ -42,6 +45,9 @@ app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("export")(export.export)
 app.command("radius")(radius.radius)
+app.command("latent")(latent.latent)
+app.command("capability")(capability.capability)
+app.command("monitor")(monitor.monitor)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)

@@ -23,6 +23,13 @@ def output_ranges(network: Network, box: Interval) -> Interval:
     return Interval(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
 
 
+def value_ranges(network: Network, name: str, box: Interval) -> Interval:
+    """Bounds [boxes, *shape] of the named value on each box, by interval arithmetic over CROWN's hidden bounds."""
+    part = network.cone(name)
+    found = [_stepwise(intermediate_bounds(part, piece)).checked(name) for piece in batches(part, box)]
+    return Interval(*(np.concatenate(sides) for sides in zip(*found, strict=True)))
+
+
 def rows_lower(network: Network, box: Interval, matrix: np.ndarray) -> np.ndarray:
     """Lower bounds [boxes, rows] of matrix [rows, n_outputs] . outputs on each box, by CROWN."""
     rows = Rows({network.output: matrix[None]}, np.zeros((1, len(matrix))))
