@@ -16,14 +16,18 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = [
     "bound",
+    "capability",
     "check",
     "compare",
     "difference",
     "export",
     "harden",
+    "latent",
     "load_model",
     "load_query",
+    "monitor",
     "probability",
+    "radius",
     "trigger",
 ]
 
@@ -37,6 +41,10 @@ _PLACES = {
     "load_query": "certify.api",
     "probability": "certify.quantities.probability",
     "trigger": "certify.quantities.trigger",
+    "capability": "certify.quantities.capability",
+    "latent": "certify.quantities.latent",
+    "monitor": "certify.quantities.monitor",
+    "radius": "certify.quantities.radius",
 }
 
 

@@ -65,6 +65,7 @@ DOORS: dict[str, set[str]] = {
         "verdict",
         "backends",
         "api",
+        "spec",
     },
     "compare": {
         "ops",

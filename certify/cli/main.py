@@ -12,15 +12,19 @@ from certify.cli import (
     baseline,
     batch,
     bounds,
+    capability,
     check,
     compare,
     diff,
     export,
     harden,
     inspect,
+    latent,
     merge,
+    monitor,
     operators,
     probability,
+    radius,
     report,
     score,
     solver,
@@ -53,6 +57,10 @@ app.command("export")(export.export)
 app.command("harden", cls=harden.HelpOfMethod)(harden.harden)
 app.command("probability")(probability.probability)
 app.command("trigger")(trigger.trigger)
+app.command("radius")(radius.radius)
+app.command("latent")(latent.latent)
+app.command("capability")(capability.capability)
+app.command("monitor")(monitor.monitor)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
