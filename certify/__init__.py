@@ -15,21 +15,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "bound",
-    "capability",
-    "check",
-    "compare",
-    "difference",
-    "export",
-    "harden",
-    "latent",
-    "load_model",
-    "load_query",
-    "monitor",
-    "probability",
-    "radius",
-    "trigger",
-]
+    "bound", "capability", "check", "compare", "difference", "export", "harden", "latent", "load_model", "load_query",
+    "monitor", "probability", "radius", "trigger",
+]  # fmt: skip
 
 _PLACES = {
     "bound": "certify.api",

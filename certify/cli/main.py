@@ -29,6 +29,7 @@ from certify.cli import (
     score,
     solver,
     spec,
+    suite,
     trigger,
     trojan,
 )
@@ -65,6 +66,7 @@ app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
 app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
+app.command("suite")(suite.suite)
 app.add_typer(spec.app, name="spec")
 app.add_typer(trojan.app, name="trojan")
 
