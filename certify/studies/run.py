@@ -123,13 +123,13 @@ def intervene(study: Study, bed: Bed, out: Path, seed: int, jobs: int) -> dict[s
 
 
 def certify_all(study: Study, bed: Bed, models: dict[str, Path], out: Path, jobs: int) -> Comparison:
-    """Every specification for every model, with the same budget."""
+    """Every specification for every model, with the same budget; what the folder holds of the very same is kept."""
     files = {name: str(file) for name, file in models.items()}
     instances = [
         Instance(category, {"": files["trojaned"]}, str(spec), study.seconds, number)
         for number, (category, spec) in enumerate(bed.specs)
     ]
-    plan = Plan(out / "campaigns", shared(study.seconds, None, "native", jobs, True), jobs, True, False)
+    plan = Plan(out / "campaigns", shared(study.seconds, None, "native", jobs, True), jobs, True, resume=True)
     return compare_models(files, instances, plan, Look("crown", study.test), Limits())
 
 
