@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from certify.dataset import Dataset
+from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
 from certify.files import resolve
 from certify.network.graph import Network
 from certify.network.parity import check_parity
-from certify.network.read_onnx import load_model, read_proto
+from certify.network.read_onnx import Model, load_model, read_proto
 from certify.witness.runtime import Runtime
 
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
@@ -47,9 +47,14 @@ class Classifier:
         return math.prod(self.input_shape)
 
     @cached_property
+    def model(self) -> Model:
+        """The file as read. Raises UnsupportedOp for what cannot be bounded."""
+        return load_model(self.path)
+
+    @property
     def network(self) -> Network:
-        """The model as our graph, in numpy. Raises UnsupportedOp for what cannot be bounded."""
-        return load_model(self.path).network
+        """The model as our graph, in numpy."""
+        return self.model.network
 
     @property
     def n_classes(self) -> int:
@@ -78,6 +83,12 @@ class Classifier:
         Raises ParityError where it does not; nothing may be claimed about the model then.
         """
         check_parity(self.network, self.runtime, lower, upper)
+
+
+def samples_of(data: str | Path | Dataset, count: int | None = None) -> Dataset:
+    """The samples of a file or those given, the first `count` of them."""
+    samples = data if isinstance(data, Dataset) else read_dataset(data)
+    return samples if count is None else samples.take(slice(0, count))
 
 
 def _static(shape: Sequence[Any]) -> tuple[int, ...]:
