@@ -9,11 +9,15 @@ import typer
 from certify import __version__
 from certify.cli import (
     backends,
+    baseline,
     batch,
     bounds,
     capability,
     check,
+    compare,
+    diff,
     export,
+    harden,
     inspect,
     latent,
     merge,
@@ -24,6 +28,7 @@ from certify.cli import (
     score,
     solver,
     spec,
+    trojan,
 )
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
@@ -38,8 +43,11 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
+app.command("diff")(diff.diff)
 app.command("inspect")(inspect.inspect)
 app.command("batch")(batch.batch)
+app.command("compare")(compare.compare)
+app.add_typer(baseline.app, name="baseline")
 app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("score")(score.score)
@@ -48,11 +56,13 @@ app.command("radius")(radius.radius)
 app.command("latent")(latent.latent)
 app.command("capability")(capability.capability)
 app.command("monitor")(monitor.monitor)
+app.command("harden", cls=harden.HelpOfMethod)(harden.harden)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
 app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
 app.add_typer(spec.app, name="spec")
+app.add_typer(trojan.app, name="trojan")
 
 
 def _show_version(wanted: bool) -> None:
