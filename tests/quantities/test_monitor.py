@@ -105,7 +105,7 @@ def test_the_graph_is_the_monitor(models, points, tmp_path: Path, rule) -> None:
 
 def test_models_that_do_not_fit_each_other(models, points, tmp_path: Path) -> None:
     other = dense_file(tmp_path / "other.onnx", random_layers(1, (2, 4, 5)))
-    with pytest.raises(InputError, match="3 and 5 classes"):
+    with pytest.raises(InputError, match="the first model has 3 outputs, the second 5"):
         monitor(models[0], other, make_dataset(points, None), tau=1.0)
     with pytest.raises(InputError, match="finite"):
         monitor(models[0], models[1], make_dataset(points, None), tau=-1.0)
