@@ -15,19 +15,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "bound",
-    "capability",
-    "check",
-    "compare",
-    "difference",
-    "export",
-    "harden",
-    "latent",
-    "load_model",
-    "load_query",
-    "monitor",
-    "radius",
-]
+    "bound", "capability", "check", "compare", "difference", "export", "harden", "latent", "load_model", "load_query",
+    "monitor", "probability", "radius", "trigger",
+]  # fmt: skip
 
 _PLACES = {
     "bound": "certify.api",
@@ -37,6 +27,8 @@ _PLACES = {
     "harden": "certify.interventions.harden",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
+    "probability": "certify.quantities.probability",
+    "trigger": "certify.quantities.trigger",
     "capability": "certify.quantities.capability",
     "latent": "certify.quantities.latent",
     "monitor": "certify.quantities.monitor",

@@ -84,6 +84,16 @@ DOORS: dict[str, set[str]] = {
         "certificate",
         "spec",
     },
+    "studies": {
+        "network",
+        "query",
+        "problem",
+        "witness",
+        "batch",
+        "interventions",
+        "compare",
+        "quantities",
+    },  # fmt: skip
     "__init__": {"api", "compare", "interventions", "network", "quantities", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},

@@ -178,7 +178,9 @@ class _Study:
         ours = evaluate(self.pair.network, points)
         count = f.shape[1]
         # Float32 may set the deployed models a little further apart than the real ones: both must be.
-        here = np.minimum(abs(f - g).max(axis=1), abs(ours[:, :count] - ours[:, count : 2 * count]).max(axis=1)) * (1.0 - 1e-12)
+        here = np.minimum(abs(f - g).max(axis=1), abs(ours[:, :count] - ours[:, count : 2 * count]).max(axis=1)) * (
+            1.0 - 1e-12
+        )
         here = np.minimum(here, upper)
         over = "|f - g| of a score on a box of inputs"
         return [

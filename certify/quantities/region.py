@@ -42,4 +42,4 @@ class Regions:
         query = region_query(Region(lower, upper, formula), atoms)
         budget = Budget.starting_now(seconds)
         model = self.classifier.model
-        return check(self.classifier.path, query, settings=self.settings, budget=budget, load=lambda *which: model)
+        return check(self.classifier.path, query, settings=self.settings, budget=budget, load=lambda *_: model)
