@@ -66,6 +66,7 @@ DOORS: dict[str, set[str]] = {
         "backends",
         "api",
         "spec",
+        "compare",
     },
     "compare": {
         "ops",

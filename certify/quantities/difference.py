@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.bounds.interval import Interval
-from certify.errors import InputError
+from certify.bounds.interval import Interval, intersect
+from certify.compare.difference_network import pair_networks
 from certify.network.graph import Network
-from certify.network.passes.join_networks import Wiring, join_networks
 from certify.quantities.classifier import Classifier
 from certify.quantities.ranges import rows_lower
 
 
 class Pair:
-    """Two classifiers f and g of the same inputs and classes; `network` computes the scores of f, then those of g."""
+    """Two classifiers f and g of the same inputs and classes.
+
+    network: on their input, with the outputs f, g, f - g [3 classes], the last one computed layer by layer where the
+    two are built alike (`compare/difference_network`).
+    """
 
     def __init__(self, f: Classifier, g: Classifier) -> None:
         """Raises InputError where the numbers of inputs or classes differ."""
         self.f, self.g = f, g
-        for what in ("n_inputs", "n_classes"):
-            ours, theirs = getattr(f, what), getattr(g, what)
-            if ours != theirs:
-                message = f"{f.path} and {g.path} have {ours} and {theirs} {what.removeprefix('n_')}"
-                raise InputError(message, "compare models of the same inputs and classes")
-        n, classes = f.n_inputs, f.n_classes
-        source = np.tile(np.arange(n), 2)
-        outputs = [(2 * n + place,) for place in range(2 * classes)]
-        wiring = Wiring(np.zeros((0, n)), np.zeros(0), source, outputs)
-        self.network: Network = join_networks({"f": f.network, "g": g.network}, wiring)
+        self.network: Network = pair_networks(f.network, g.network).network
 
     def difference(self, box: Interval) -> Interval:
-        """Bounds [boxes, classes] of f - g on each box [boxes, n_inputs], by CROWN on both together."""
+        """Bounds [boxes, classes] of f - g on each box [boxes, n_inputs], by CROWN: of the difference that the network
+        carries, and of f minus g. Neither is always the tighter one.
+        """
         eye = np.eye(self.f.n_classes)
-        less = np.concatenate([eye, -eye], axis=1)
-        found = rows_lower(self.network, box, np.concatenate([less, -less]))
-        return Interval(found[:, : len(eye)], -found[:, len(eye) :])
+        zero = np.zeros_like(eye)
+        carried, apart = np.concatenate([zero, zero, eye], axis=1), np.concatenate([eye, -eye, zero], axis=1)
+        found = rows_lower(self.network, box, np.concatenate([carried, -carried, apart, -apart]))
+        one, two = (Interval(part[:, : len(eye)], -part[:, len(eye) :]) for part in np.split(found, 2, axis=1))
+        return intersect(one, two)
 
     def scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What onnxruntime says f and g compute at x [points, n_inputs], [points, classes] each."""

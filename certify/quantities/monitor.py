@@ -159,7 +159,7 @@ class _Study:
             never = (np.maximum(-low, high) <= self.tau).all(axis=1)
             return never, ((low > self.tau) | (high < -self.tau)).any(axis=1)
         # A class that no other one beats everywhere on the region may be the answer.
-        f, g = ((bounds <= 0.0).all(axis=1) for bounds in self.leads)
+        f, g = (np.asarray((bounds <= 0.0).all(axis=1)) for bounds in self.leads)
         return (f & g & (f.sum(axis=1) == 1)[:, None] & (g.sum(axis=1) == 1)[:, None]).any(axis=1), ~(f & g).any(axis=1)
 
     def _accepts(self, x: np.ndarray) -> np.ndarray:
@@ -178,7 +178,9 @@ class _Study:
         ours = evaluate(self.pair.network, points)
         count = f.shape[1]
         # Float32 may set the deployed models a little further apart than the real ones: both must be.
-        here = np.minimum(abs(f - g).max(axis=1), abs(ours[:, :count] - ours[:, count:]).max(axis=1)) * (1.0 - 1e-12)
+        here = np.minimum(abs(f - g).max(axis=1), abs(ours[:, :count] - ours[:, count : 2 * count]).max(axis=1)) * (
+            1.0 - 1e-12
+        )
         here = np.minimum(here, upper)
         over = "|f - g| of a score on a box of inputs"
         return [
@@ -201,7 +203,7 @@ def _apart(count: int, sign: float) -> Objective:
 
     def objective(outputs: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points = np.arange(len(outputs))
-        less = outputs[:, :count] - outputs[:, count:]
+        less = outputs[:, :count] - outputs[:, count : 2 * count]
         place = abs(less).argmax(axis=1)
         weight = np.zeros_like(outputs)
         weight[points, place] = sign * np.sign(less[points, place])
