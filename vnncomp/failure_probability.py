@@ -6,8 +6,9 @@
 
 acasxu: FOLDER as VNN-COMP lays it out; P[unsafe] for inputs uniform over the property's region, the problem that
 several papers on probabilistic verification use with property 2. trigger: a 2x2 patch uniform over [0, 1], mixed over
-samples of other classes. fairness: the demographic parity of FairSquare (Albarghouthi et al. 2017) rebuilt: sex, age and years
-of education as independent inputs (discrete, and normal conditioned on what is qualified), a network trained here.
+samples of other classes. fairness: the demographic parity of FairSquare (Albarghouthi et al. 2017) rebuilt: sex, age
+and years of education as independent inputs (discrete, and normal conditioned on what is qualified), a network fitted
+here.
 Prints a table; exit code 1 where an interval contradicts the samples drawn beside it.
 """
 
