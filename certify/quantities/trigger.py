@@ -122,6 +122,7 @@ class _Job:
         self.absence = Absence(np.full(len(numbers), OPEN, dtype=object))
         self.search: WorstTrigger | None = None
         self.seconds = 0.0
+        self.exhausted = False  # whether time was left over: more of it would change nothing
 
     @property
     def done(self) -> bool:
@@ -156,6 +157,7 @@ class _Job:
             self.absence.status[left] = again.status
             self.absence.witness |= {int(left[i]): t for i, t in again.witness.items()}
             self.absence.boxes += again.boxes
+        self.exhausted = not budget.expired()
         self.seconds += time.perf_counter() - started
 
     def result(self) -> Site:
@@ -240,7 +242,7 @@ def _run(
     while left and not budget.expired():
         left.sort(key=lambda job: (job.open, job.seconds))
         left[0].work(classifier, rows, rng, budget.share(0.5, at_most=max(1.0, 2.0 * left[0].seconds)))
-        left = [job for job in left if not job.done and not (job.search is not None and job.search.finished)]
+        left = [job for job in left if not job.done and not job.exhausted]
     return [job.result() for job in jobs]
 
 

@@ -46,11 +46,6 @@ class WorstTrigger:
         """No trigger sends more samples than this to the target."""
         return max(self.best, self._stuck, -self._open[0][0] if self._open else 0)
 
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to cut: as near as floating point comes."""
-        return not self._open
-
     def offer(self, triggers: np.ndarray) -> None:
         """Count what the triggers [guesses, d] do, by our graph first; one that seems better than all is replayed."""
         if not len(self.samples) or not len(triggers):

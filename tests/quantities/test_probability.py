@@ -93,8 +93,11 @@ def test_numerical_trouble_leaves_boxes_open(monkeypatch: pytest.MonkeyPatch) ->
         raise NumericalError("seeded")
 
     monkeypatch.setattr(partition_module, "intermediate_bounds", fail)
-    found = bounds(random_problem(0), [uniform_box(LOWER, UPPER)])
-    assert (found.lower, found.upper) == (0.0, 1.0) and found.exhausted
+    posed, law_ = random_problem(0), [uniform_box(LOWER, UPPER)]
+    found = Partition(posed, law_, pieces(posed, law_))
+    for _ in range(3):
+        found.step()
+    assert (found.lower, found.upper) == (0.0, 1.0) and len(found.boxes) == 4
 
 
 def line(tmp_path: Path) -> Path:
