@@ -81,6 +81,12 @@ def _print(found: TriggerReport) -> None:
             f"{target:>6}  {len(site.numbers):>7}  [{worst.lower:.4f}, {worst.upper:.4f}]        "
             f"{site.position[0]:>3},{site.position[1]:<3}  {exact:>3} of {len(sites):<4}        {shares}"
         )
+    if len(found.sites) == 1:
+        other = found.sites[0].population
+        typer.echo(
+            f"population, statistical: of images like these, a share of at most {other.upper:.3f} can be sent to the "
+            f"target there ({other.confidence:.0%} confidence, {other.count - other.hits} of {other.count} proved)"
+        )
     typer.echo(f"time: {found.seconds:.2f} s, {sum(site.boxes for site in found.sites)} bounds")
     if any(site.worst.gap > plan.gap for site in found.sites):
         typer.echo("next: the interval is valid but not closed everywhere; more --timeout, or a --gap that is enough")

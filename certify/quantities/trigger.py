@@ -16,6 +16,7 @@ from certify.quantities.absence import EXISTS, OPEN, PROVED, Absence, Game, deci
 from certify.quantities.classifier import Classifier
 from certify.quantities.enclosure import Enclosure
 from certify.quantities.patch import Patch, places
+from certify.quantities.proportion import Proportion, clopper_pearson
 from certify.quantities.worst_trigger import WorstTrigger
 from certify.settings import Budget
 from certify.threads import one_blas_thread
@@ -67,6 +68,11 @@ class Site:
         """The share of the samples with this status."""
         return float((self.status == status).mean())
 
+    @property
+    def population(self) -> Proportion:
+        """What the samples not proved say of others like them, if position and target were fixed beforehand."""
+        return clopper_pearson(int((self.status != PROVED).sum()), len(self.status))
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
@@ -74,6 +80,7 @@ class Site:
             **{status: int((self.status == status).sum()) for status in (PROVED, EXISTS, OPEN)},
             "worst": {key: value for key, value in self.worst.as_dict().items() if key != "witness"},
             "trigger": None if self.trigger is None else self.trigger.tolist(), "boxes": self.boxes,
+            "population_not_proved": self.population.as_dict(),
             "absence": dict(zip(map(str, self.numbers.tolist()), self.status.tolist(), strict=True)),
             "witnesses": {str(self.numbers[i]): t.tolist() for i, t in sorted(self.witnesses.items())},
         }  # fmt: skip
