@@ -116,17 +116,9 @@ def _keep(records: Generator[Record], journal: Journal, progress: BatchProgress,
 
 def _here(tasks: Sequence[Task], out: Path, jobs: int, warm: bool, progress: BatchProgress) -> Generator[Record]:
     """On this machine."""
-    from certify.batch.cold import ColdLane
-    from certify.batch.lane import Lane
-    from certify.batch.runner import run
+    from certify.batch.runner import local_lanes, run
 
-    lanes: list[Lane] = []
-    if warm:
-        from certify.batch.warm import WarmLane
-
-        lanes += [WarmLane(out) for _ in range(min(jobs, len(tasks)))]
-    else:
-        lanes += [ColdLane(out) for _ in range(min(jobs, len(tasks)))]
+    lanes = local_lanes(out, min(jobs, len(tasks)), warm)
     return run(tasks, lanes, lambda: progress.running([lane.task for lane in lanes if lane.task is not None]))
 
 
