@@ -164,7 +164,7 @@ def test_agreement_where_f_is_sure(tmp_path: Path) -> None:
     files = write(tmp_path / "f.onnx", linear(1.0, 0.0)), write(tmp_path / "g.onnx", linear(1.0, 1.0))
     box = box_spec(tmp_path / "box.vnnlib", np.array([-4.0, 0.0]), np.array([4.0, 0.25]), 2)
     for delta, status in ((0.9, "proved"), (0.6, "refuted")):
-        plan = Plan(seconds=20.0, delta=delta)
+        plan = Plan(seconds=120.0, delta=delta)
         (region,) = certify.difference(*files, region=box, plan=plan).regions
         assert region.top1 is not None and region.confident is not None
         assert (region.top1.status, region.confident.status) == ("refuted", status)
