@@ -1,4 +1,4 @@
-"""Pictures of worst triggers: for each target, U* over positions, and the worst trigger on the samples it changes."""
+"""Pictures of worst triggers: for each target, U* over positions, and the worst trigger on the first samples."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _map(sites: list[Site], upper: bool) -> np.ndarray:
 
 
 def _samples(report: TriggerReport, site: Site, samples: Dataset, axes: Any) -> None:
-    """The worst trigger of a site on the first samples that it was counted on."""
+    """The worst trigger of a site, on the first of the samples that are counted there."""
     (row, column), (height, width) = site.position, report.plan.patch
     for axis, number in zip(axes, site.numbers[: len(axes)], strict=False):
         image = samples.x[number].reshape(report.plan.shape).copy()
