@@ -23,7 +23,7 @@ from certify.dataset import read_dataset
 from certify.quantities.absence import PROVED
 from certify.quantities.classifier import Classifier
 from certify.quantities.patch import Patch, places
-from certify.quantities.trigger import Plan, Site
+from certify.quantities.site import Plan, Site
 
 AT_ONCE = 200
 

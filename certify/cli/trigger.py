@@ -11,7 +11,7 @@ from certify.cli.errors import reported
 from certify.errors import InputError
 
 if TYPE_CHECKING:
-    from certify.quantities.trigger import TriggerReport
+    from certify.quantities.site import TriggerReport
 
 
 def trigger(

@@ -9,7 +9,7 @@ import numpy as np
 
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
-from certify.quantities.trigger import Site, TriggerReport
+from certify.quantities.site import Site, TriggerReport
 
 SHOWN = 3
 

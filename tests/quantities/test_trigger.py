@@ -19,7 +19,7 @@ from certify.quantities.absence import EXISTS, PROVED
 from certify.quantities.classifier import Classifier
 from certify.quantities.enclosure import Enclosure
 from certify.quantities.patch import Patch, places
-from certify.quantities.trigger import TriggerReport
+from certify.quantities.site import TriggerReport
 
 
 def classifier(tmp_path: Path, seed: int = 0, hidden: int = 12, planted: bool = False) -> Path:
