@@ -26,6 +26,7 @@ from certify.verdict import Verdict
 from certify.verify import Run
 
 Files = str | Path | Mapping[str, str | Path]
+Load = Callable[[Path, tuple[str, ...], tuple[bool, ...]], Model]
 FLOAT32_ROUNDOFF = 2.0**-24
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
@@ -39,14 +40,14 @@ def check(
     settings: Settings | None = None,
     started: Callable[[Run], None] = lambda run: None,
     budget: Budget | None = None,
-    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+    load: Load = load_model,
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
     model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
     that are equal to another. spec: the VNN-LIB file, or what `load_query` made of one. timeout: seconds; memory: bytes
     the search may use (None: no limit). `started` receives the run before the search begins, so that its progress can
-    be watched. `load` reads a model file, with the hidden tensors wanted of it. Raises InputError for input that cannot
+    be watched. `load` reads a model file as `load_model` does. Raises InputError for input that cannot
     be used.
     """
     settings = settings or Settings()
@@ -76,7 +77,7 @@ def load_problem(
     model: Files,
     spec: str | Path | Query,
     settings: Settings | None = None,
-    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+    load: Load = load_model,
 ) -> Problem:
     """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
@@ -85,7 +86,9 @@ def load_problem(
     loaded: dict[object, Model] = {}
     models = {}
     for network in query.networks:
-        key = files[network.name], tuple(tensor.value for tensor in network.hidden)
+        # The flat inputs of 1.0 say nothing about tensors.
+        kept = tuple(tensor.initialized for tensor in network.inputs) if query.version != "1.0" else ()
+        key = files[network.name], tuple(tensor.value for tensor in network.hidden), kept
         if key not in loaded:
             loaded[key] = load(*key)
         models[network.name] = loaded[key]

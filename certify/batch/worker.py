@@ -85,15 +85,15 @@ def _check(job: dict[str, Any], memory: float | None) -> dict[str, Any]:
     return as_dict(verdict, model, spec, problem)
 
 
-def _load(path: Path, hidden: tuple[str, ...]) -> Model:
+def _load(path: Path, hidden: tuple[str, ...], kept: tuple[bool, ...]) -> Model:
     """The network as read before, if the file is still the same."""
     state = path.stat() if path.exists() else None
-    return _kept(path, hidden, state and (state.st_mtime_ns, state.st_size, state.st_ino))
+    return _remembered(path, hidden, kept, state and (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(path: Path, hidden: tuple[str, ...], state: tuple[int, ...] | None) -> Model:
-    return load_model(path, hidden)
+def _remembered(path: Path, hidden: tuple[str, ...], kept: tuple[bool, ...], state: tuple[int, ...] | None) -> Model:
+    return load_model(path, hidden, kept)
 
 
 def _cpu() -> float:

@@ -101,7 +101,7 @@ def intermediate_bounds(
         for name in dict.fromkeys(node.inputs):
             # What is only selected from another value is bounded there, once.
             source, places = (name, None) if whole else network.origin(name)
-            if bound_rows is None or source == INPUT:
+            if bound_rows is None or (source == INPUT and forms is None):
                 index = np.zeros(0, dtype=int)
             elif only is not None:
                 index = left.pop(name, np.zeros(0, dtype=int))
