@@ -113,7 +113,7 @@ class RegionBounds:
 
 def bound(
     model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16,
-    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+    load: Load = load_model,
 ) -> list[RegionBounds]:  # fmt: skip
     """Certified bounds of outputs, hidden values and margins on each input region of the spec, without any search.
 
