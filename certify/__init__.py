@@ -14,14 +14,25 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["bound", "check", "compare", "export", "load_model", "load_query"]
+__all__ = [
+    "bound", "capability", "check", "compare", "difference", "export", "harden", "latent", "load_model", "load_query",
+    "monitor", "probability", "radius", "trigger",
+]  # fmt: skip
 
 _PLACES = {
     "bound": "certify.api",
     "check": "certify.api",
+    "difference": "certify.compare.difference",
     "export": "certify.torch_export",
+    "harden": "certify.interventions.harden",
     "load_model": "certify.network.read_onnx",
     "load_query": "certify.api",
+    "probability": "certify.quantities.probability",
+    "trigger": "certify.quantities.trigger",
+    "capability": "certify.quantities.capability",
+    "latent": "certify.quantities.latent",
+    "monitor": "certify.quantities.monitor",
+    "radius": "certify.quantities.radius",
 }
 
 

@@ -65,6 +65,7 @@ DOORS: dict[str, set[str]] = {
         "verdict",
         "backends",
         "api",
+        "spec",
     },
     "compare": {
         "ops",
@@ -80,8 +81,19 @@ DOORS: dict[str, set[str]] = {
         "api",
         "batch",
         "certificate",
+        "spec",
     },
-    "__init__": {"api", "network", "spec", "torch_export", "compare"},
+    "studies": {
+        "network",
+        "query",
+        "problem",
+        "witness",
+        "batch",
+        "interventions",
+        "compare",
+        "quantities",
+    },  # fmt: skip
+    "__init__": {"api", "compare", "interventions", "network", "quantities", "spec", "torch_export"},
     "cli": {"*"},
     "__main__": {"cli"},
 }
