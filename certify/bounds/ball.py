@@ -105,9 +105,9 @@ def _taxicab_price(slope: np.ndarray, room: np.ndarray, radius: np.ndarray) -> n
     """The slope of the input at which the steepest ones have used up the radius, [batch, rows, 1]; 0 if none."""
     order = np.argsort(-slope, axis=2)
     used = np.take_along_axis(room, order, 2).cumsum(axis=2)
-    enough = np.asarray(used >= radius[:, None, None])
+    enough = used >= radius[:, None, None]
     place = np.take_along_axis(order, enough.argmax(axis=2)[..., None], 2)
-    price: np.ndarray = np.where(enough.any(axis=2)[..., None], np.take_along_axis(slope, place, 2), 0.0)
+    price: np.ndarray = np.where(enough.any(axis=2, keepdims=True), np.take_along_axis(slope, place, 2), 0.0)
     return price
 
 

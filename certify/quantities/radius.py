@@ -193,12 +193,20 @@ class _Search:
         """Lower ends: plain CROWN, then optimised slopes, then branch and bound as long as there is time."""
         if not self.classifier.network.nonlinear:
             self._raise("linear", largest(self._proves(), self.lower, self.upper, 1e-9))
+            self._push_over()
             return
         self._raise("CROWN", largest(self._proves(), self.lower, self.upper, precision))
         ascending = self._proves(ascend=True, expired=budget.expired)
         self._raise("alpha-CROWN", largest(ascending, self.lower, self.upper, precision, budget.expired))
         if self.norm == "inf":
             self._search(budget, precision)
+
+    def _push_over(self) -> None:
+        """Of a linear network: upper ends just beyond the lower ones, where the nearest other class wins."""
+        for number in np.flatnonzero(np.isfinite(self.upper)):
+            for push in PUSHES[1:]:
+                if self.offer(number, self.leads.lowest(number, (1.0 + push) * self.lower[number])):
+                    break
 
     def _proves(self, **how: object) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         return lambda samples, radius: self.leads.lower(samples, radius, **how) > 0.0  # type: ignore[arg-type]
