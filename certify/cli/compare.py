@@ -68,6 +68,9 @@ def compare(
     ] = None,
     radius: Annotated[bool, typer.Option("--radius", help="With --data: certified radii around the samples.")] = False,
     bound: Margins = Bound.crown,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Count as proved only what the independent checker accepts.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Keep the campaigns here: a folder per model.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     report: Reports = None,
@@ -94,7 +97,7 @@ def compare(
         door, limits = gate_of(report, fail_on, (*CHANGES, *KINDS), quiet=json == "-")
         named = names_of(models)
         samples = None if data is None else read_dataset(data)
-        options = shared(timeout, memory, backend, jobs, warm)
+        options = shared(timeout, memory, backend, jobs, warm, recheck)
         instances = find_specs(specs, next(iter(named.values())))
         look = Look(bound.value, samples, radius)
         with kept(out) as folder, watching(len(named) * len(instances), quiet=json == "-") as watch:

@@ -34,10 +34,13 @@ class Plan:
     resume: bool = False
 
 
-def shared(timeout: float | None, memory: float | None, backend: str, jobs: int, warm: bool) -> Options:
+def shared(
+    timeout: float | None, memory: float | None, backend: str, jobs: int, warm: bool, recheck: bool = False
+) -> Options:
     """What every specification is run with. Raises InputError for a backend that does not exist."""
     load_backend(backend)
-    return Options(timeout, memory, backend, processes=max(1, cores() // jobs) if jobs > 1 or warm else None)
+    processes = max(1, cores() // jobs) if jobs > 1 or warm else None
+    return Options(timeout, memory, backend, processes=processes, recheck=recheck)
 
 
 @contextmanager

@@ -89,6 +89,7 @@ def compare(
     backend: str = "native",
     jobs: int = 1,
     warm: bool = False,
+    recheck: bool = False,
     data: str | Path | Dataset | None = None,
     radius: bool = False,
     method: str = "crown",
@@ -100,8 +101,8 @@ def compare(
 
     specs: files, folders, patterns or an instances.csv, see `certify.compare.specs`. timeout: seconds for each
     specification and model, by default what the list says, else 60; memory: MiB; jobs: at once; warm: workers that
-    stay. data: labelled samples for the clean accuracy; radius: whether to certify radii around them too. method: of
-    the margins, crown or alpha-crown. out: a folder to keep the campaigns in, which `resume` goes on with.
+    stay; recheck: whether the checker must accept every proof. data: labelled samples for the clean accuracy; radius:
+    whether to certify radii around them too. method: of the margins, crown or alpha-crown. out: a folder to keep the campaigns in, which `resume` goes on with.
     Raises InputError for input that cannot be used.
     """
     several = [after] if isinstance(after, str | Path) else list(after)
@@ -109,7 +110,7 @@ def compare(
     models = names_of([str(before), *map(str, several)])
     samples = read_dataset(data) if isinstance(data, str | Path) else data
     with kept(out) as folder:
-        plan = Plan(folder, shared(timeout, memory, backend, jobs, warm), jobs, warm, resume)
+        plan = Plan(folder, shared(timeout, memory, backend, jobs, warm, recheck), jobs, warm, resume)
         instances = find_specs(sources, next(iter(models.values())))
         return run(models, instances, plan, Look(method, samples, radius), limits or Limits())
 
