@@ -33,7 +33,7 @@ def radius(
     count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; else all.")] = None,
     clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.0, help="Seconds per sample, on average, for bounds beyond plain CROWN.")
+        float, typer.Option(min=0.0, help="Seconds per sample, on average, for what comes after plain CROWN.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve of certified accuracy (.png, .svg, .pdf).")] = None,

@@ -48,6 +48,17 @@ class Leads:
         found = [self._lower(samples[part], radius[part], ascend, expired) for part in parts]
         return np.concatenate(found) if found else np.zeros(0)
 
+    def lowest(self, sample: int, radius: float) -> np.ndarray:
+        """The point [n] of a sample's ball where CROWN's bound of the smallest lead is attained, up to rounding.
+
+        For a linear network that is the very point where the class is nearest to losing.
+        """
+        around = ball(self.center[[sample]], np.array([radius]), self.norm, self.low, self.high)
+        relaxed = intermediate_bounds(self.network, around.box, ball=around)
+        lower, form = crown_rows(relaxed, lead_rows(self.network, self.label[[sample]]))
+        found: np.ndarray = around.minimiser(form)[0, lower[0].argmin()]
+        return found
+
     def _lower(
         self, samples: np.ndarray, radius: np.ndarray, ascend: bool, expired: Callable[[], bool]
     ) -> np.ndarray:  # fmt: skip

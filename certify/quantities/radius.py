@@ -29,6 +29,8 @@ from certify.threads import one_blas_thread
 PRECISION = 0.01
 # Attacked inputs that are replayed per sample, and how far one is pushed on where float32 rounding undoes it.
 REPLAYED, PUSHES = 4, (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
+# Seconds that a question to branch and bound has at least: some answers are better than none.
+SLICE = 0.5
 Range = tuple[float, float]
 
 
@@ -190,15 +192,28 @@ class _Search:
             self.classifier.compare(box.lower.min(axis=0), box.upper.max(axis=0))
 
     def certify(self, budget: Budget, precision: float) -> None:
-        """Lower ends: plain CROWN, then optimised slopes, then branch and bound as long as there is time."""
+        """Lower ends: plain CROWN, then what there is time for: branch and bound on boxes, else optimised slopes.
+
+        Measured on a digits network: optimised slopes move the median from 0.79 to 0.80 of the attacked radius, branch
+        and bound to 0.99, at 0.1 and 0.2 s of one core per sample.
+        """
         if not self.classifier.network.nonlinear:
             self._raise("linear", largest(self._proves(), self.lower, self.upper, 1e-9))
+            self._push_over()
             return
         self._raise("CROWN", largest(self._proves(), self.lower, self.upper, precision))
-        ascending = self._proves(ascend=True, expired=budget.expired)
-        self._raise("alpha-CROWN", largest(ascending, self.lower, self.upper, precision, budget.expired))
         if self.norm == "inf":
             self._search(budget, precision)
+        else:
+            ascending = self._proves(ascend=True, expired=budget.expired)
+            self._raise("alpha-CROWN", largest(ascending, self.lower, self.upper, precision, budget.expired))
+
+    def _push_over(self) -> None:
+        """Of a linear network: upper ends just beyond the lower ones, where the nearest other class wins."""
+        for number in np.flatnonzero(np.isfinite(self.upper)).tolist():
+            for push in PUSHES[1:]:
+                if self.offer(number, self.leads.lowest(number, (1.0 + push) * self.lower[number])):
+                    break
 
     def _proves(self, **how: object) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         return lambda samples, radius: self.leads.lower(samples, radius, **how) > 0.0  # type: ignore[arg-type]
@@ -208,19 +223,28 @@ class _Search:
         self.lower = np.maximum(self.lower, lower)
 
     def _search(self, budget: Budget, precision: float) -> None:
-        """Branch and bound at the middle of what is open, the widest gap first; each sample has its share of time."""
+        """Branch and bound, each sample with its share of time.
+
+        Attacks are mostly right, so the first question is about a radius just below the attacked one, of the samples
+        with the smallest gap first, as these are decided soonest; then about the middle of the widest gap.
+        """
         from certify.quantities.region import Regions
 
         regions = Regions(self.classifier)
         ends = np.where(np.isfinite(self.upper), self.upper, self.lower)
+        asked = np.zeros(len(ends), dtype=bool)
         while not budget.expired():
             open_ = np.flatnonzero(ends - self.lower > precision * ends)
             if not len(open_):
                 return
-            number = open_[np.argmax((ends - self.lower)[open_] / ends[open_])]
+            gap = (ends[open_] - self.lower[open_]) / ends[open_]
+            fresh = ~asked[open_]
+            number = open_[np.where(fresh, gap, np.inf).argmin() if fresh.any() else gap.argmax()]
             middle = 0.5 * (self.lower[number] + ends[number])
+            if not asked[number]:
+                asked[number], middle = True, max(middle, (1.0 - 0.9 * precision) * ends[number])
             box = ball(self.center[[number]], np.array([middle]), "inf", self.low, self.high).box
-            seconds = budget.share(min(1.0, 2.0 / len(open_))).remaining()
+            seconds = min(max(budget.share(min(1.0, 2.0 / len(open_))).remaining(), SLICE), budget.remaining())
             verdict = regions.wins(int(self.label[number]), box.lower[0], box.upper[0], seconds)
             if verdict.status.value == "unsat":
                 self.lower[number], self.by[number] = middle, "branch and bound"

@@ -16,6 +16,7 @@ from certify.cli.capability import _classes
 from certify.dataset import make_dataset
 from certify.errors import InputError
 from certify.network.read_onnx import load_model
+from certify.quantities import capability as capability_module
 from certify.quantities import locality
 from certify.quantities.capability import capability
 from certify.quantities.locality import equal_on
@@ -57,6 +58,18 @@ def test_confidence_contains_the_grid(net, points, found) -> None:
             assert sure[:, classes].max() <= enclosure.upper + 1e-12
             assert enclosure.lower >= sure[:, classes].max() - 0.05
     assert np.median([each.removed.gap for each in found.regions]) < 0.2
+
+
+def test_leads_that_are_too_large_are_caught(net, points, monkeypatch) -> None:
+    honest = capability_module.leads
+    monkeypatch.setattr(capability_module, "leads", lambda network, box: honest(network, box) + 2.0)
+    monkeypatch.setattr(capability_module, "Enclosure", lambda low, high, *rest: (low, high))
+    wrong = capability(net[0], make_dataset(points, None), removed=REMOVED, eps=EPS, timeout=0.0)
+    caps = [each.removed[1] for each in wrong.regions]  # type: ignore[index]
+    truth = [softmax(run_layers(net[1], around(x)))[:, list(REMOVED)].max() for x in points]
+    assert any(cap < sure for cap, sure in zip(caps, truth, strict=True))
+    answers = [np.isin(run_layers(net[1], around(x)).argmax(axis=1), REMOVED).any() for x in points]
+    assert any(each.never == "proven" and found for each, found in zip(wrong.regions, answers, strict=True))
 
 
 def test_never_is_what_the_grid_says(net, points, found) -> None:

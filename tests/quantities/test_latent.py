@@ -76,7 +76,7 @@ def test_before_the_last_layer_the_radius_is_exact(net, points, norm, dual) -> N
         others = np.delete(np.arange(3), own)
         free = ((scores[own] - scores[others]) / np.linalg.norm(weight[own] - weight[others], ord=dual, axis=1)).min()
         assert each.radius.lower >= free * (1 - 1e-5), "the range of a rectifier can only help"
-        assert each.radius.gap <= 1e-2 * each.radius.upper
+        assert each.radius.gap <= 1e-4 * each.radius.upper
         np.testing.assert_allclose(each.size, np.linalg.norm(h, ord=float(norm)), rtol=1e-5)
         np.testing.assert_allclose(each.ratio, each.radius.lower / each.size)
 
@@ -130,7 +130,9 @@ def test_what_was_proven_can_be_checked_again(net, points, tmp_path: Path, norm)
     path, _ = net
     found = latent(path, make_dataset(points[:2], None), layer="h1", norm=norm, region_eps=0.02, out=tmp_path / "q")
     assert found.samples[0].radius.lower > 0
-    tail = certify.check(tmp_path / "q" / "tail.onnx", tmp_path / "q" / "tail_0.vnnlib", timeout=20)
+    tail = certify.check(
+        tmp_path / "q" / "tail.onnx", tmp_path / "q" / "tail_0.vnnlib", timeout=20 if norm == "inf" else 1
+    )
     whole = certify.check(path, tmp_path / "q" / "hidden_0.vnnlib", timeout=20)
     assert "declare-hidden" in (tmp_path / "q" / "hidden_0.vnnlib").read_text()
     assert tail.status.value in ("unsat", "unknown", "timeout")

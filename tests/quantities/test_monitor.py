@@ -10,9 +10,11 @@ import pytest
 from onnx_files import run
 from small_models import dense_file, random_layers, run_layers
 
+from certify.bounds.interval import Interval
 from certify.dataset import make_dataset
 from certify.errors import InputError
 from certify.quantities.coactivation import Together
+from certify.quantities.difference import Pair
 from certify.quantities.monitor import monitor
 
 EPS, TAU = 0.04, 0.5
@@ -61,6 +63,15 @@ def test_what_is_proven_is_so_on_the_grid(models, points, tmp_path: Path, rule) 
             assert (ours[accepted].argmax(axis=1) == each.label).all()
             assert (theirs.argmax(axis=1) == each.label).all()
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_difference_bounded_too_low_is_caught(models, points, monkeypatch) -> None:
+    honest = Pair.difference
+    monkeypatch.setattr(Pair, "difference", lambda self, box: Interval(*(0.5 * side for side in honest(self, box))))
+    found = monitor(models[0], models[1], make_dataset(points, None), tau=TAU, eps=EPS)
+    apart = [abs(run_layers(models[2], around(x)) - run_layers(models[3], around(x))).max() for x in points]
+    assert any(each.flag == "never" and far > TAU for each, far in zip(found.regions, apart, strict=True))
+    assert any(each.difference.upper < far for each, far in zip(found.regions, apart, strict=True))
 
 
 def test_trust_needs_twice_tau(models, points) -> None:
