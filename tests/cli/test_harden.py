@@ -42,9 +42,9 @@ def test_a_model_is_written_with_its_record(certify, tmp_path) -> None:
         (("scope", "missing.onnx"), "missing.onnx: no such file"),
     ],
 )
-def test_bad_input_is_one_line(process, tmp_path, arguments, message) -> None:
-    result = process("harden", *arguments, "--data", "digits:train", "-o", tmp_path / "out.onnx")
-    assert result.returncode == 2
+def test_bad_input_is_one_line(certify, tmp_path, arguments, message) -> None:
+    result = certify("harden", *arguments, "--data", "digits:train", "-o", tmp_path / "out.onnx")
+    assert result.exit_code == 2
     assert result.stderr.startswith("certify: error: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
