@@ -26,6 +26,7 @@ from certify.verdict import Verdict
 from certify.verify import Run
 
 Files = str | Path | Mapping[str, str | Path]
+Load = Callable[[Path, tuple[str, ...], tuple[bool, ...]], Model]
 FLOAT32_ROUNDOFF = 2.0**-24
 METHODS = {"ibp": "ibp", "crown": "crown", "alpha-crown": "alpha_crown"}
 
@@ -39,14 +40,14 @@ def check(
     settings: Settings | None = None,
     started: Callable[[Run], None] = lambda run: None,
     budget: Budget | None = None,
-    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+    load: Load = load_model,
 ) -> Verdict:
     """Decide whether some input of the spec's region satisfies its assertions (which describe what must not happen).
 
     model: the ONNX file; where the spec declares several networks, a mapping from their names to files, without those
     that are equal to another. spec: the VNN-LIB file, or what `load_query` made of one. timeout: seconds; memory: bytes
     the search may use (None: no limit). `started` receives the run before the search begins, so that its progress can
-    be watched. `load` reads a model file, with the hidden tensors wanted of it. Raises InputError for input that cannot
+    be watched. `load` reads a model file as `load_model` does. Raises InputError for input that cannot
     be used.
     """
     settings = settings or Settings()
@@ -76,7 +77,7 @@ def load_problem(
     model: Files,
     spec: str | Path | Query,
     settings: Settings | None = None,
-    load: Callable[[Path, tuple[str, ...]], Model] = load_model,
+    load: Load = load_model,
 ) -> Problem:
     """The problem that a spec poses together with the file, or the files by network, that it is about."""
     strict = settings is not None and settings.strict
@@ -85,7 +86,9 @@ def load_problem(
     loaded: dict[object, Model] = {}
     models = {}
     for network in query.networks:
-        key = files[network.name], tuple(tensor.value for tensor in network.hidden)
+        # The flat inputs of 1.0 say nothing about tensors.
+        kept = tuple(tensor.initialized for tensor in network.inputs) if query.version != "1.0" else ()
+        key = files[network.name], tuple(tensor.value for tensor in network.hidden), kept
         if key not in loaded:
             loaded[key] = load(*key)
         models[network.name] = loaded[key]
@@ -96,7 +99,7 @@ def load_problem(
 class RegionBounds:
     """Bounds on one region. outputs: (lower, upper), [n_outputs] each, of what `names` says; margins: [atoms] lower
     bounds, by atom number; hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each
-    relaxation is inexact.
+    relaxation is inexact; elements: how many each has.
     """
 
     goal: Goal
@@ -105,19 +108,21 @@ class RegionBounds:
     hidden: dict[str, tuple[np.ndarray, np.ndarray]]
     unstable: dict[str, int]
     names: tuple[str, ...]
+    elements: dict[str, int]
 
 
 def bound(
-    model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16
-) -> list[RegionBounds]:
+    model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16,
+    load: Load = load_model,
+) -> list[RegionBounds]:  # fmt: skip
     """Certified bounds of outputs, hidden values and margins on each input region of the spec, without any search.
 
-    method: ibp, crown or alpha-crown. Raises InputError for an unknown method or unusable input.
+    method: ibp, crown or alpha-crown. `load` as for `check`. Raises InputError for an unknown method or unusable input.
     """
     if method not in METHODS:
         raise InputError(f"there is no bound method '{method}'", f"choose one of: {', '.join(METHODS)}")
     budget = Budget.starting_now(timeout)
-    problem = load_problem(model, spec)
+    problem = load_problem(model, spec, load=load)
     goals = [goal for goal, _ in zip(problem.goals(), range(most_regions), strict=False)]
     with one_blas_thread():
         return [_bounds_of(problem, goal, METHODS[method], budget) for goal in goals]
@@ -140,5 +145,6 @@ def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> Reg
         node.name: int(to_numpy(node.nonlinear_op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
         for node in network.nonlinear
     }
+    elements = {node.name: int(np.prod(network.shapes[node.name], dtype=int)) for node in network.nonlinear}
     names = tuple(map(problem.output_name, range(n)))
-    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names)
+    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names, elements)

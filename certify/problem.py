@@ -23,7 +23,8 @@ from certify.network.read_onnx import Model
 from certify.query.diagnostics import Diagnostic
 from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region, atoms_of
 from certify.query.normal_form import UnsafeSet, lower
-from certify.query.syntax import NetworkDeclaration, Query, Tensor
+from certify.query.region_query import box_bounds
+from certify.query.syntax import NetworkDeclaration, Query, Tensor, TensorBounds
 from certify.query.typecheck import INTEGERS
 
 
@@ -137,7 +138,8 @@ def pose(models: Model | Mapping[str, Model], query: Query, *, strict: bool = Fa
     warnings: list[Diagnostic] = []
     for network in query.networks:
         warnings += _check_fit(query, network, models[network.name], strict)
-    query = replace(query, warnings=query.warnings + tuple(warnings))
+    bounds = tuple(_defaults(query, models))
+    query = replace(query, bounds=query.bounds + bounds, warnings=query.warnings + tuple(warnings))
     unsafe = lower(query)
     networks = {network.name: models[network.name].network for network in query.networks}
     if unsafe.columns is None:
@@ -173,6 +175,21 @@ def _check_fit(query: Query, network: NetworkDeclaration, model: Model, strict: 
                     hint = "declare the model's own shapes and types, or leave out --strict"
                     raise ShapeMismatch(*place, said, hint, "V1406")
                 yield Diagnostic("V1406", "warning", *place, said)
+
+
+def _defaults(query: Query, models: Mapping[str, Model]) -> Iterator[TensorBounds]:
+    """What holds of the initialized inputs: each has the value that its model gives it."""
+    for network in query.networks:
+        model = models[network.name]
+        for tensor, spec in zip(network.inputs, model.network.inputs, strict=False):
+            if not tensor.initialized:
+                continue
+            if spec.name not in model.defaults:
+                message = f"{tensor.name} is declared initialized, but {model.path} gives {spec.name} no value"
+                hint = "leave `initialized` out, and bound the input"
+                raise ShapeMismatch(query.file, *query.locate(tensor.offset), message, hint, "V0406")
+            value = model.defaults[spec.name]
+            yield box_bounds(tensor.name, value, value)
 
 
 def _check_sizes(query: Query, kind: str, tensors: Sequence[Tensor], specs: Sequence[TensorSpec], model: Model) -> None:

@@ -72,7 +72,10 @@ def _check(job: dict[str, Any], memory: float | None) -> dict[str, Any]:
     runs: list[Run] = []
     # A limit on memory is one on this process.
     processes = 1 if memory is not None else job["processes"] or cores()
-    settings = Settings(job["backend"], processes=processes)
+    certificate = None if job["certificate"] is None else Path(job["certificate"])
+    if certificate is not None:
+        certificate.parent.mkdir(parents=True, exist_ok=True)
+    settings = Settings(job["backend"], processes=processes, certificate=certificate, recheck=job["recheck"])
     budget = Budget.starting_now(job["timeout"], None if memory is None else int(memory * 2**20))
     verdict = api.check(model, spec, settings=settings, budget=budget, started=runs.append, load=_load)
     problem = runs[0].problem if runs else None
@@ -85,15 +88,15 @@ def _check(job: dict[str, Any], memory: float | None) -> dict[str, Any]:
     return as_dict(verdict, model, spec, problem)
 
 
-def _load(path: Path, hidden: tuple[str, ...]) -> Model:
+def _load(path: Path, hidden: tuple[str, ...], kept: tuple[bool, ...]) -> Model:
     """The network as read before, if the file is still the same."""
     state = path.stat() if path.exists() else None
-    return _kept(path, hidden, state and (state.st_mtime_ns, state.st_size, state.st_ino))
+    return _remembered(path, hidden, kept, state and (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(path: Path, hidden: tuple[str, ...], state: tuple[int, ...] | None) -> Model:
-    return load_model(path, hidden)
+def _remembered(path: Path, hidden: tuple[str, ...], kept: tuple[bool, ...], state: tuple[int, ...] | None) -> Model:
+    return load_model(path, hidden, kept)
 
 
 def _cpu() -> float:

@@ -9,18 +9,28 @@ import typer
 from certify import __version__
 from certify.cli import (
     backends,
+    baseline,
     batch,
     bounds,
+    capability,
     check,
+    compare,
+    diff,
     export,
     harden,
     inspect,
+    latent,
     merge,
+    monitor,
     operators,
+    probability,
+    radius,
     report,
     score,
     solver,
     spec,
+    suite,
+    trigger,
     trojan,
 )
 from certify.cli.leave import leave
@@ -36,17 +46,27 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("bounds")(bounds.bounds)
+app.command("diff")(diff.diff)
 app.command("inspect")(inspect.inspect)
 app.command("batch")(batch.batch)
+app.command("compare")(compare.compare)
+app.add_typer(baseline.app, name="baseline")
 app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("export")(export.export)
 app.command("harden", cls=harden.HelpOfMethod)(harden.harden)
+app.command("probability")(probability.probability)
+app.command("trigger")(trigger.trigger)
+app.command("radius")(radius.radius)
+app.command("latent")(latent.latent)
+app.command("capability")(capability.capability)
+app.command("monitor")(monitor.monitor)
 app.command("backends")(backends.backends)
 app.command("operators")(operators.operators)
 app.command("verify")(solver.verify)
 app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
+app.command("suite")(suite.suite)
 app.add_typer(spec.app, name="spec")
 app.add_typer(trojan.app, name="trojan")
 

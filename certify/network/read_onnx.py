@@ -31,7 +31,10 @@ OLDEST_OPSET = 7
 
 @dataclass(frozen=True)
 class Model:
-    """A model file as read: the network, the sha256 of the file's bytes, and what the file consists of."""
+    """A model file as read: the network, the sha256 of the file's bytes, and what the file consists of.
+
+    defaults: by name of the inputs to which the file itself gives a value, that value, flat.
+    """
 
     path: Path
     sha256: str
@@ -39,19 +42,22 @@ class Model:
     opset: int
     operators: Counter[str]
     n_parameters: int
+    defaults: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def load_model(path: str | Path, hidden: tuple[str, ...] = ()) -> Model:
+def load_model(path: str | Path, hidden: tuple[str, ...] = (), kept: tuple[bool, ...] = ()) -> Model:
     """Read an ONNX file (plain or .gz, external data beside it) into a `Model`.
 
     hidden: names of tensors that nodes compute, which become outputs of the network, before those of the model.
+    kept: for each input in turn, whether it keeps the value that the file gives it, if as many as the graph lists are
+    wanted; by default inputs with a value of their own are constants, as are the weights that old exports list.
     Raises ModelError for a file that is missing, damaged or has NaN weights, UnsupportedOp for what cannot be bounded.
     """
     path = resolve(path)
     proto, sha256 = read_proto(path)
     reader = GraphReader(proto, path)
-    network = reader.read(hidden)
-    return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters)
+    network = reader.read(hidden, kept)
+    return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters, reader.defaults)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class GraphReader:
     known: dict[str, Operand | Recipe] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
     n_parameters: int = 0
+    defaults: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
@@ -128,13 +135,13 @@ class GraphReader:
         versions = [o.version for o in self.proto.opset_import if o.domain in ("", "ai.onnx")]
         return versions[0] if versions else 1
 
-    def read(self, hidden: tuple[str, ...] = ()) -> Network:
+    def read(self, hidden: tuple[str, ...] = (), kept: tuple[bool, ...] = ()) -> Network:
         """The simplified network, with these values as outputs before its own."""
         if self.opset < OLDEST_OPSET:
             message = f"{self.path}: opset {self.opset} is older than {OLDEST_OPSET}"
             raise ModelError(message, "convert the model with onnx.version_converter")
         self._read_constants()
-        inputs = self._read_inputs()
+        inputs = self._read_inputs(kept)
         for number, node in enumerate(self.proto.graph.node):
             self._read_node(number, node)
         output, outputs = self._read_outputs(hidden)
@@ -157,16 +164,22 @@ class GraphReader:
         if self.proto.graph.sparse_initializer:
             raise ModelError(f"{self.path}: sparse initializers are not supported", "export dense weights")
 
-    def _read_inputs(self) -> tuple[TensorSpec, ...]:
-        infos = [info for info in self.proto.graph.input if info.name not in self.known]
+    def _read_inputs(self, kept: tuple[bool, ...]) -> tuple[TensorSpec, ...]:
+        infos = list(self.proto.graph.input)
+        if len(kept) != len(infos):
+            infos, kept = [info for info in infos if info.name not in self.known], ()
         if not infos:
             raise ModelError(f"{self.path}: the model has no input that is not a weight")
         specs = tuple(self._tensor_spec(info) for info in infos)
         flat = Value(INPUT, (sum(spec.size for spec in specs),))
         start = 0
-        for spec in specs:
-            piece = take(self.build, flat, 0, np.arange(start, start + spec.size))
-            self.known[spec.name] = reshape(self.build, piece, spec.shape)
+        for number, spec in enumerate(specs):
+            value = self.known.get(spec.name)
+            if isinstance(value, np.ndarray):
+                self.defaults[spec.name] = value.astype(np.float64).ravel()
+            if value is None or not kept[number]:
+                piece = take(self.build, flat, 0, np.arange(start, start + spec.size))
+                self.known[spec.name] = reshape(self.build, piece, spec.shape)
             start += spec.size
         return specs
 

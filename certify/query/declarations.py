@@ -93,9 +93,9 @@ class Declarations:
 
     def _read_tensor(self, role: Role, offset: int, before: Sequence[Tensor]) -> Tensor:
         words = self.source.words(self.tokens, offset)
-        if len(words) == 3 and words[2][0] == "initialized":
-            hint = "leave it out: an input to which the model gives a value keeps that value"
-            raise self.source.error("V0406", words[2][1], "an initialized input is not supported yet", hint)
+        initialized = len(words) == 3 and words[2][0] == "initialized" and role == "input"
+        if initialized:
+            words.pop()
         value = ""
         if role == "hidden":
             value = self.source.strings.get(words.pop()[1], "") if words else ""
@@ -122,7 +122,7 @@ class Declarations:
         if any(_ORDER.index(tensor.role) > _ORDER.index(role) for tensor in before):
             what = "an input declared after an output" if role == "input" else "a hidden value declared after an output"
             self.source.tolerate("V1204", offset, what)
-        self.tensors[name] = Tensor(name, role, dtype, shape, offset, value)
+        self.tensors[name] = Tensor(name, role, dtype, shape, offset, value, initialized)
         return self.tensors[name]
 
     def _counted(self, name: str, offset: int) -> tuple[int, ...]:

@@ -42,7 +42,7 @@ CODES: dict[str, str] = {
     "V0403": "networks declared alike with different tensors",
     "V0404": "inputs, outputs or hidden values in other numbers than the model has",
     "V0405": "an integer type for floating-point values of the model",
-    "V0406": "an initialized input (2.1), which is not supported yet",
+    "V0406": "an initialized input to which the model gives no value",
     # Regions
     "V0501": "bounds that contradict each other",
     "V0502": "an input without a lower or an upper bound",

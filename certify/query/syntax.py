@@ -94,7 +94,8 @@ class TensorBounds:
 class Tensor:
     """A declared input, hidden value or output. `shape` is () for a scalar; the flat elements of VNN-LIB 1.0 have (n,).
 
-    value: the ONNX name of a hidden value; inputs and outputs are matched by position instead.
+    value: the ONNX name of a hidden value; inputs and outputs are matched by position instead. initialized: whether an
+    input keeps the value that the model gives it (2.1).
     """
 
     name: str
@@ -103,6 +104,7 @@ class Tensor:
     shape: tuple[int, ...]
     offset: int
     value: str = ""
+    initialized: bool = False
 
     @property
     def size(self) -> int:

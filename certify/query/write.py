@@ -46,7 +46,7 @@ class _WriterV2:
 
     def statements(self) -> Iterator[str]:
         """The header, the declarations, the bounds, the other assertions."""
-        yield "(vnnlib-version <2.0>)"
+        yield f"(vnnlib-version <{'2.1' if any(t.initialized for t in self._query.inputs) else '2.0'}>)"
         for network in self._query.networks:
             yield f"(declare-network {network.name or 'N'}"
             if network.like:
@@ -54,6 +54,7 @@ class _WriterV2:
             for tensor in network.inputs + network.computed:
                 shape = ",".join(map(str, tensor.shape))
                 value = f" {_quoted(tensor.value)}" if tensor.role == "hidden" else ""
+                value = " initialized" if tensor.initialized else value
                 yield f"  (declare-{tensor.role} {tensor.name} {tensor.dtype} [{shape}]{value})"
             yield ")"
         for bounds in self._query.bounds:
@@ -101,6 +102,8 @@ class _WriterV1:
             raise self._not_core("a property of several networks")
         if self._query.networks[0].hidden:
             raise self._not_core("a property of hidden values")
+        if any(tensor.initialized for tensor in self._query.inputs):
+            raise self._not_core("an initialized input")
         yield from (f"(declare-const X_{index} Real)" for index in range(self._n_inputs))
         yield from (f"(declare-const Y_{index} Real)" for index in range(self._n_outputs))
         for bounds in self._query.bounds:

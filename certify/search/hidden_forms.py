@@ -5,16 +5,18 @@ Concretised on a smaller box, or on a box cut by a constraint, they bound a subp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from certify.arrays import to_numpy
 from certify.bounds.backward import backward, rows_of
-from certify.bounds.clip import clip_forms
+from certify.bounds.clip import clip_box, clip_forms
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
+from certify.search.domain import Domains, narrow, wide
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,30 @@ def hidden_forms(root: Relaxed, values: list[str], most_floats: int) -> dict[str
         place[elements] = np.arange(len(elements))
         forms[value] = HiddenForm(place, LinearForm(*map(to_numpy, form)))
     return forms
+
+
+def clip_by_forms(
+    domains: Domains, form: LinearForm, present: np.ndarray, nearest: np.ndarray, forms: Mapping[str, HiddenForm]
+) -> tuple[Interval, dict[str, Interval], np.ndarray]:
+    """What rows prove safe, taken off: (boxes, hidden bounds, mask of the domains that nothing is left of).
+
+    A point that breaks the property satisfies every row of its conjunction. form: lower bounds of the rows, [batch,
+    width, n_inputs]; present: [batch, width] mask of those there are; nearest: [batch] the row by which hidden values
+    are bounded. A domain of which nothing is left keeps its box.
+    """
+    every = np.arange(len(domains))
+    lower, upper = domains.lower.copy(), domains.upper.copy()
+    offset = form.offset - form.error
+    for row in range(present.shape[1]):
+        has = present[:, row]
+        clip_box(lower, upper, every[has], form.coefficient[has, row], offset[has, row])
+    empty = (lower > upper).any(axis=1)
+    lower = np.where(empty[:, None], domains.lower, lower)
+    upper = np.where(empty[:, None], domains.upper, upper)
+    box = Interval(lower, upper)
+    a, c = form.coefficient[every, nearest], offset[every, nearest]
+    hidden = {
+        value: narrow(known.within(box, a, c, known.on(box, wide(domains.hidden[value]))), len(domains))
+        for value, known in forms.items()
+    }
+    return box, hidden, empty

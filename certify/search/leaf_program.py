@@ -8,6 +8,7 @@ et al. 2019, whose solution is a point worth a try.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from certify.bounds.backward import Rows
 from certify.bounds.intermediate import Relaxed
+from certify.bounds.optimise import Ascent, Optimised, Split, optimise
 from certify.network.graph import INPUT, Network
 from certify.ops.kinds import Linear
 from certify.ops.relu import Relu
@@ -58,6 +60,25 @@ def solve(
     if integer:
         program.add_binaries()
     return program.solve(seconds)
+
+
+def solve_and_prove(
+    relaxed: Relaxed, rows: Rows, signs: dict[str, np.ndarray], splits: Mapping[str, Split], *, seconds: float
+) -> tuple[Solution, Optimised] | None:
+    """The solution of the linear program and what its duals prove of the combination of rows it weighs, if anything.
+
+    splits: the signs again, as walks take them.
+    """
+    solution = solve(relaxed, rows, signs, seconds=seconds)
+    if solution is None:
+        return None
+    weight = solution.weights
+    combined = Rows(
+        {name: np.tensordot(weight, c, axes=(0, 1))[:, None] for name, c in rows.coefficients.items()},
+        rows.offset @ weight[:, None],
+    )
+    still, duals = Ascent(iterations=0), solution.multipliers
+    return solution, optimise(relaxed, combined, still, slopes=solution.slopes, splits=splits, multipliers=duals)
 
 
 class _Program:

@@ -181,7 +181,7 @@ class Prover:
         splits for the goal promise no end either.
         """
         from certify.search.condensed_split import sign_search
-        from certify.search.value_split import TooManyClausesError
+        from certify.search.conjunctions import TooManyClausesError
 
         work, promising = FIRST_WORK, False
         while not self.budget.expired() and not root.broken:
@@ -201,7 +201,7 @@ class Prover:
                 self.proof.add(Outcome(False, True, root.bound))
                 return
             brancher.tree.evidence = self.evidence
-            brancher.tree.ground = root.ground([tuple(c[c >= 0].tolist()) for c in brancher.clauses])
+            brancher.tree.ground = root.ground([tuple(c[c >= 0].tolist()) for c in brancher.conjunctions.clauses])
             abandoned = self.progress.abandoned
             turn = self.budget if last else self.budget.share(1.0, max(SHORTEST_TURN, time.monotonic() - began))
             outcome = self._branch(

@@ -9,25 +9,24 @@ few. Every conjunction that can make the formula true is a task of its own, with
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from certify.arrays import NUMPY, Array, to_numpy
 from certify.bounds.backward import Rows
-from certify.bounds.clip import clip_box, joint_bound
 from certify.bounds.intermediate import Relaxed, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.optimise import Ascent, Optimised, optimise
-from certify.network.graph import INPUT, Network
+from certify.network.graph import Network
 from certify.ops.relu import Relu
-from certify.problem import Goal, Problem, clauses
+from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Bounded
-from certify.search.domain import Domains, concatenate, narrow, wide
-from certify.search.hidden_forms import hidden_forms
-from certify.search.leaf_program import fits, solve
+from certify.search.conjunctions import Conjunctions
+from certify.search.domain import Domains, concatenate, narrow
+from certify.search.hidden_forms import clip_by_forms, hidden_forms
+from certify.search.leaf_program import fits, solve_and_prove
 from certify.search.pick.halfspace import Row, look_ahead
 from certify.search.pick.pseudocost import Pseudocosts
 from certify.search.pick.relaxation_gap import Ranking, relaxation_gap
@@ -59,11 +58,6 @@ CLIP_FLOATS = 2**15
 FORM_FLOATS = 2**24
 # Domains whose hidden values are bounded anew in one go; each brings dozens of rows.
 REFINED_AT_ONCE = 16
-MOST_CLAUSES = 20_000
-
-
-class TooManyClausesError(Exception):
-    """The formula has more conjunctions than can be searched one by one."""
 
 
 class Detail(NamedTuple):
@@ -96,15 +90,9 @@ class ValueSplit:
         self.network = root.network
         self.space = root if space is None else space
         self.places = places(self.network)
-        found = list(islice(clauses(goal.formula, margins > 0.0), MOST_CLAUSES + 1))
-        if len(found) > MOST_CLAUSES:
-            raise TooManyClausesError
-        self.width = max([1, *(len(clause) for clause in found)])
-        self.clauses = np.full((len(found), self.width), -1)
-        for number, clause in enumerate(found):
-            self.clauses[number, : len(clause)] = clause
-        self.margins = margins
-        self.tree = SearchTree(np.arange(len(found)), tree_bytes)
+        self.conjunctions = Conjunctions(problem, goal, margins)
+        self.width = self.conjunctions.width
+        self.tree = SearchTree(np.arange(len(self.conjunctions)), tree_bytes)
         self.worth = Worth()
         self.clipped = False
         self.programs = programs
@@ -120,9 +108,9 @@ class ValueSplit:
 
     def roots(self) -> Domains:
         """One domain per open conjunction."""
-        count = len(self.clauses)
+        count = len(self.conjunctions)
         signs = {v: np.zeros((count, *self.space.network.shapes[v]), dtype=np.int8) for v in self.values}
-        margins = np.where(self.clauses < 0, -1.0, np.append(self.margins, 0.0)[self.clauses])
+        margins = self.conjunctions.margins
         domains = Domains(
             np.repeat(self.goal.lower[None], count, axis=0),
             np.repeat(self.goal.upper[None], count, axis=0),
@@ -177,30 +165,21 @@ class ValueSplit:
             if budget.expired():
                 break
             domain = stage.domains.select(np.array([row]))
-            relaxed, rows = relaxed_under_signs(self.root, domain), self._rows(domain.task, self.network)
+            relaxed = relaxed_under_signs(self.root, domain)
             signs = {value: sign[0] for value, sign in domain.signs.items()}
-            solution = solve(relaxed, rows, signs, seconds=budget.remaining())
-            if solution is None:
-                continue
-            points.append(solution.point[None])
-            weight = solution.weights
-            combined = Rows(
-                {name: np.tensordot(weight, c, axes=(0, 1))[:, None] for name, c in rows.coefficients.items()},
-                rows.offset @ weight[:, None],
-            )
             splits = as_splits(domain, self.network.library)
-            proven = optimise(
-                relaxed,
-                combined,
-                Ascent(iterations=0),
-                slopes=solution.slopes,
-                splits=splits,
-                multipliers=solution.multipliers,
-            )
+            rows = self._rows(domain.task, self.network)
+            found = solve_and_prove(relaxed, rows, signs, splits, seconds=budget.remaining())
+            if found is None:
+                continue
+            solution, proven = found
+            points.append(solution.point[None])
             lower = float(proven.lower[0, 0])
             if lower > 0.0:
                 stage.closed[row], stage.domains.bound[row] = True, lower
-                self.tree.add(Leaves(domain.node, domain.margins, proven.slopes, proven.multipliers, weight[None]))
+                self.tree.add(
+                    Leaves(domain.node, domain.margins, proven.slopes, proven.multipliers, solution.weights[None])
+                )
         return np.concatenate(points)
 
     def _restart(self, part: Part, domains: Domains, ascent: Ascent, budget: Budget) -> Part:
@@ -220,7 +199,7 @@ class ValueSplit:
         if record:
             domains = self._learned(domains)
         domains = first_bound(replace(domains, slopes=slopes, multipliers=multipliers))
-        ranking = relaxation_gap(relaxed, found.weights, self.clauses[domains.task] >= 0, CANDIDATES)
+        ranking = relaxation_gap(relaxed, found.weights, self.conjunctions.present(domains.task), CANDIDATES)
         return Stage(domains, closed, relaxed, found, ranking)
 
     def _judged(self, domains: Domains, found: Optimised, record: bool) -> tuple[Domains, np.ndarray]:
@@ -228,7 +207,7 @@ class ValueSplit:
         margins = np.fmax(domains.margins, to_numpy(found.lower))
         bound = np.fmax(domains.bound, margins.max(axis=1))
         if self.width > 1:
-            bound = np.fmax(bound, self._joint(domains, found))
+            bound = np.fmax(bound, self.conjunctions.joint(domains, LinearForm(*map(to_numpy, found.form))))
         closed = bound > 0.0
         if record:
             self._record_leaves(domains, closed, margins, found)
@@ -241,12 +220,6 @@ class ValueSplit:
         place, side, score, before = (marks[key][new] for key in ("place", "side", "score", "before"))
         self.pseudocosts.learn(place, side, score, marks["estimate"][new] - before)
         return replace(domains, marks=marks | {"place": np.full(len(domains), -1)})
-
-    def _joint(self, domains: Domains, found: Optimised) -> np.ndarray:
-        """What the rows of each conjunction say together, [batch]."""
-        form = [np.broadcast_to(part, (len(domains), *part.shape[1:])) for part in map(to_numpy, found.form)]
-        box = Interval(domains.lower, domains.upper)
-        return joint_bound(form[0], form[1] - form[2], self.clauses[domains.task] >= 0, box.center, box.radius)
 
     def _bounds(self, domains: Domains, ascent: Ascent, budget: Budget) -> tuple[Relaxed, Optimised]:
         relaxed = relaxed_under_signs(self.space, domains)
@@ -333,7 +306,7 @@ class ValueSplit:
 
     def _look_ahead(self, stage: Stage, rows: np.ndarray) -> np.ndarray:
         """Scores [k, candidates] of the ranked splits, by the row that is nearest to closing each domain."""
-        best = self._nearest(stage.domains.select(rows))
+        best = self.conjunctions.nearest(stage.domains.select(rows))
         form = LinearForm(*map(to_numpy, stage.found.form))
         box = Interval(stage.domains.lower, stage.domains.upper)
         nodes = [node.name for node in self.network.nonlinear if isinstance(node.op, Relu)]
@@ -347,34 +320,21 @@ class ValueSplit:
         part = Interval(box.lower[rows], box.upper[rows])
         return look_ahead(self.network, self.forms, row, part, stage.ranking.number[rows], stage.ranking.element[rows])
 
-    def _nearest(self, domains: Domains) -> np.ndarray:
-        """The row of each domain's conjunction that is nearest to being refuted, [batch]."""
-        return np.where(self.clauses[domains.task] >= 0, domains.margins, -np.inf).argmax(axis=1)
-
     def _clipped(
         self, stage: Stage, rows: np.ndarray, still: np.ndarray, domains: Domains
     ) -> tuple[Domains, np.ndarray]:
-        """The domains without what a row proves safe, (domains, mask of those that nothing is left of).
-
-        A point that breaks the property satisfies every row of its conjunction: boxes and hidden bounds are clipped.
-        """
-        coefficient, offset, error = map(to_numpy, stage.found.form)
-        at = np.minimum(rows[still], coefficient.shape[0] - 1)
+        """The domains without what a row proves safe, (domains, mask of those that nothing is left of)."""
+        form = LinearForm(*map(to_numpy, stage.found.form))
+        some = np.minimum(rows[still], len(form.offset) - 1)
+        form, part = LinearForm(*(field[some] for field in form)), domains.select(still)
+        present, nearest = self.conjunctions.present(part.task), self.conjunctions.nearest(part)
+        box, known, gone = clip_by_forms(part, form, present, nearest, self.forms)
+        empty = np.zeros(len(domains), dtype=bool)
+        empty[still] = gone
         lower, upper = domains.lower.copy(), domains.upper.copy()
-        for row in range(self.width):
-            has = self.clauses[domains.task[still], row] >= 0
-            clip_box(lower, upper, still[has], coefficient[at[has], row], (offset - error)[at[has], row])
-        empty = (lower > upper).any(axis=1)
-        lower, upper = (
-            np.where(empty[:, None], old, new) for old, new in ((domains.lower, lower), (domains.upper, upper))
-        )
-        best = self._nearest(domains.select(still))
-        a, c = coefficient[at, best], (offset - error)[at, best]
-        box = Interval(lower[still], upper[still])
-        hidden = {v: Interval(*(b.copy() for b in domains.hidden[v])) for v in self.values}
-        for value, form in self.forms.items():
-            known = form.on(box, wide(Interval(*(b[still] for b in hidden[value]))))
-            tight = narrow(form.within(box, a, c, known), len(still))
+        lower[still], upper[still] = box
+        hidden = {v: Interval(*(side.copy() for side in domains.hidden[v])) for v in self.values}
+        for value, tight in known.items():
             hidden[value].lower[still], hidden[value].upper[still] = tight
         self.clipped = True
         self.tree.add(Clip(domains.node[still], lower[still], upper[still], *self._evidence(stage, rows[still])))
@@ -409,14 +369,7 @@ class ValueSplit:
 
     def _rows(self, task: np.ndarray, network: Network) -> Rows:
         """The rows of each domain's conjunction, for walks through the space's network or the problem's own."""
-        put = network.library.put
-        places = self.clauses[task]
-        atoms = np.where(places < 0, -1, np.append(self.goal.atoms, -1)[places])
-        outputs, inputs, offset = self.problem.margin_rows(atoms)
-        coefficients = {network.output: put(outputs)}
-        if inputs is not None:
-            coefficients[INPUT] = put(inputs)
-        return Rows(coefficients, put(offset))
+        return self.conjunctions.rows(task, network)
 
     def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
         """Split the value that costs most; domains without one are stuck."""

@@ -54,7 +54,7 @@ def grade(models: str | Path | Mapping[str, str | Path], spec: str | Path, witne
     query = read_query(spec)
     if witness is None or not witness.exists() or witness.stat().st_size < 2:
         return NO_CE
-    if year >= 2026 and any(network.hidden for network in query.networks):
+    if (year >= 2026 and any(n.hidden for n in query.networks)) or any(t.initialized for t in query.inputs):
         return UNSUPPORTED
     files = files_by_network(models, query)
     run = Runtimes([Runtime(files[n.name], tuple(t.value for t in n.hidden)) for n in query.networks])

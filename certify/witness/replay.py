@@ -71,7 +71,7 @@ def runtimes(problem: Problem) -> Runtimes:
     for network in problem.query.networks:
         model, hidden = problem.models[network.name], tuple(tensor.value for tensor in network.hidden)
         if (model.path, hidden) not in opened:
-            opened[model.path, hidden] = Runtime(model.path, hidden)
+            opened[model.path, hidden] = Runtime(model.path, hidden, tuple(spec.name for spec in model.network.inputs))
         parts.append(opened[model.path, hidden])
     return Runtimes(parts)
 

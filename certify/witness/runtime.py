@@ -15,8 +15,9 @@ from certify.files import read_bytes, resolve
 class Runtime:
     """A model file in onnxruntime on the CPU, as a function of one flat vector."""
 
-    def __init__(self, path: str | Path, hidden: tuple[str, ...] = ()) -> None:
-        """Open the file. hidden: names of tensors inside whose values are wanted, before the outputs.
+    def __init__(self, path: str | Path, hidden: tuple[str, ...] = (), inputs: tuple[str, ...] = ()) -> None:
+        """Open the file. hidden: names of tensors inside whose values are wanted, before the outputs. inputs: names of
+        those to give, by default all to which the file gives no value.
 
         Raises ModelError if onnxruntime refuses it.
         """
@@ -24,6 +25,9 @@ class Runtime:
         # From the path, so that external data is found; from memory for a compressed file.
         self._session = _session(path, read_bytes(path) if path.suffix == ".gz" else str(path))
         self.inputs = self._session.get_inputs()
+        if inputs:
+            listed = {i.name: i for i in [*self.inputs, *self._session.get_overridable_initializers()]}
+            self.inputs = [listed[name] for name in inputs]
         self.output_names = [o.name for o in self._session.get_outputs()]
         self.n_inputs = sum(int(np.prod(_static(tensor.shape), dtype=np.int64)) for tensor in self.inputs)
         # A copy for the hidden values alone: the outputs are those of the file as it is, however onnxruntime fuses it.

@@ -101,7 +101,7 @@ def test_scalars(certify, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "place", "code"),
     [
-        (text("(> Y[0] 0.0)").replace("X real [2]", "X real [2] initialized"), "2:46", "V0406"),
+        (text("(> Y[0] 0.0)").replace("X real [2]", "X real [2] initialized"), "2:20", "V0406"),
         (text("(> Y[0] 0.0)", y="bool"), "2:66", "V0402"),
         (text("(> Y[0] 0.0)", y="int8"), "2:48", "V0405"),
         (text("(> Y[0] 0.0)", y="uint8"), "2:48", "V0405"),
@@ -120,6 +120,44 @@ def test_what_is_refused_names_its_place(certify, content: str, place: str, code
     assert result.exit_code == 2
     assert result.stdout == ""
     assert f"{spec}:{place}: {code} " in result.stderr
+
+
+def shifted(path: Path) -> Path:
+    """y = x + shift, where the model gives shift the value (0.25, -0.5) unless its user does."""
+    nodes, weights = [node("Add", "x shift", "y")], {"shift": np.array([0.25, -0.5], np.float32)}
+    return save(path, model(nodes, {"x": [2]}, ["y"], weights, listed=True))
+
+
+SHIFTED = "(declare-network f (declare-input X real [2]) (declare-input S real [2]{0}) (declare-output Y real [2]))\n"
+SHIFT_BOX = "(assert (and (>= S[0] 0.0) (<= S[0] 1.0) (== S[1] -0.5)))\n"
+
+
+@pytest.mark.parametrize(
+    ("marked", "more", "assertion", "expected"),
+    [
+        (" initialized", "", "(> Y[0] 1.375)", "unsat"),
+        (" initialized", "", "(>= Y[0] 1.25)", "sat"),
+        (" initialized", SHIFT_BOX, "(>= (+ Y[0] S[0]) 1.5)", "sat"),
+        ("", SHIFT_BOX, "(>= Y[0] 1.75)", "sat"),
+        ("", SHIFT_BOX, "(> Y[0] 2.125)", "unsat"),
+    ],
+)
+def test_an_initialized_input_keeps_the_models_value_and_another_is_free(
+    certify, marked: str, more: str, assertion: str, expected: str, tmp_path: Path
+) -> None:
+    file, spec, witness = shifted(tmp_path / "m.onnx"), tmp_path / "spec.vnnlib", tmp_path / "witness.txt"
+    spec.write_text(HEAD.replace("2.0", "2.1") + SHIFTED.format(marked) + BOX + more + f"(assert {assertion})\n")
+    result = certify("check", file, spec, "--counterexample", witness)
+    assert result.stdout.splitlines()[0] == expected, result.output
+    if expected == "sat":
+        assert certify("spec", "replay", file, spec, witness).exit_code == 0
+        content = witness.read_text()
+        assert content.count("-0.5") == 1
+        witness.write_text(content.replace("-0.5", "-0.25"))
+        assert certify("spec", "replay", file, spec, witness).exit_code == 1
+    converted = tmp_path / "again.vnnlib"
+    assert certify("spec", "convert", spec, "--out", converted).exit_code == 0
+    assert certify("check", file, converted).stdout.splitlines()[0] == expected
 
 
 def test_half_precision_is_refused_where_it_rounds_too_much(certify, tmp_path: Path) -> None:

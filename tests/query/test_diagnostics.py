@@ -54,7 +54,7 @@ EXAMPLES: dict[str, tuple[str | bytes, str]] = {
     "V0403": (V2 + M.format(like="(isomorphic-to N)", n=3), "4:70"),
     "V0404": (V2.replace("Y float32 [1,2]", "Y float32 [1,3]"), "2:52"),
     "V0405": (V2.replace("Y float32", "Y int8"), "2:52"),
-    "V0406": (HEAD + "(declare-network N (declare-input X real [1] initialized))", "2:46"),
+    "V0406": (V2.replace("X float32 [1,2]", "X float32 [1,2] initialized"), "2:20"),
     "V0501": (V1 + "(assert (>= X_0 2))", "5:9"),
     "V0502": (X + "(declare-const Y_0 Real)(assert (>= X_0 0))", "1:1"),
     "V0503": (V1 + "(assert (<= (* 1e200 1e200 Y_0) 1))", "5:9"),
@@ -97,7 +97,7 @@ EXAMPLES: dict[str, tuple[str | bytes, str]] = {
     "V1405": (HEAD + N.replace("Y float32", "Y uint8") + BOX + "(assert (<= Y[0,0] -1))", "4:20"),
     "V1406": (V2.replace("Y float32", "Y float64"), "2:52"),
 }
-NEED_A_MODEL = ("V0404", "V0405", "V1406")
+NEED_A_MODEL = ("V0404", "V0405", "V0406", "V1406")
 
 
 def test_every_code_has_an_example_and_a_row_in_the_documentation() -> None:

@@ -94,7 +94,7 @@ def test_the_equal_pair_written_between_operands_is_decided() -> None:
         ("dubinsrejoin", None),
         ("lunarlander", None),
         ("single_network", None),
-        ("initialized", "an initialized input is not supported yet"),
+        ("initialized", "A\\[0\\] has no lower bound"),
         ("intermediate_nodes", None),
         ("multiple_networks", "input A\\[1\\] has no lower bound"),
         ("mnist", "has no lower bound"),
