@@ -48,11 +48,11 @@ def margins(model: TrainableModel, low: Tensor, high: Tensor, y: Tensor) -> Tens
     read = {name for step in steps for name in step.inputs} & depends
     own = {tensor, *(name for step in steps for name in step.outputs)}
     if tensor not in depends or not read <= own or any(step.op_type not in LINEAR for step in steps):
-        bounds = _propagate(model, model.scores, low, high)
+        bounds = propagate(model, model.scores, low, high)
         lower, upper = (side.reshape(len(y), -1) for side in bounds)
         spread = lower.gather(1, y[:, None]) - upper
         return spread.scatter(1, y[:, None], 0.0)
-    bounds = _propagate(model, tensor, low, high)
+    bounds = propagate(model, tensor, low, high)
     shape = bounds.lower.shape[1:]
     size = shape.numel()
     middle, radius = (
@@ -75,7 +75,7 @@ def tail_matrix(model: TrainableModel, tensor: str, shape: torch.Size) -> Tensor
     return both[0] - both[1]
 
 
-def _propagate(model: TrainableModel, wanted: str, low: Tensor, high: Tensor) -> Pair:
+def propagate(model: TrainableModel, wanted: str, low: Tensor, high: Tensor) -> Pair:
     """Bounds [batch, *shape] of a tensor over boxes of inputs."""
     steps = model.steps_between((wanted,), ())
 

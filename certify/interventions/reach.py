@@ -37,7 +37,7 @@ class Reach:
         both = np.broadcast_to(np.concatenate([rows, -rows]), (len(x), 2 * size, network.n_outputs))
         wanted = Rows({network.output: both}, np.zeros((len(x), 2 * size)))
         bound = import_module(f"certify.bounds.methods.{self._method}").bound
-        lower = to_numpy(bound(network, box, wanted, lambda: False)[1])
+        lower = np.array(to_numpy(bound(network, box, wanted, lambda: False)[1]))
         low, high = (
             torch.from_numpy(side).to(z.dtype).reshape(z.shape) for side in (lower[:, :size], -lower[:, size:])
         )

@@ -89,5 +89,7 @@ def _check(place: str, value: Any, kind: Any, least: float | None) -> None:
     fits = isinstance(value, int | float) and not isinstance(value, bool) if kind is float else type(value) is kind
     if not fits:
         raise InputError(f"{place} is {value!r}, expected {_named(kind)}")
-    if isinstance(value, int | float) and (not math.isfinite(value) or (least is not None and value < least)):
-        raise InputError(f"{place} is {value}", f"the least is {least}" if least is not None else "give a number")
+    if isinstance(value, int | float) and not math.isfinite(value):
+        raise InputError(f"{place} is {value}", "give a finite number")
+    if isinstance(value, int | float) and least is not None and value < least:
+        raise InputError(f"{place} is {value}", f"the least is {least:g}")
