@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "certify"
 
-LEAVES = {"errors", "settings", "arrays", "files", "threads", "clock", "dataset"}
+LEAVES = {"errors", "settings", "arrays", "files", "threads", "clock", "dataset", "proportion"}
 # Room -> rooms it may import, leaves aside. A room is a folder or a file directly under certify/.
 DOORS: dict[str, set[str]] = {
     "errors": set(),
@@ -19,6 +19,8 @@ DOORS: dict[str, set[str]] = {
     "clock": set(),
     "files": set(),
     "dataset": {"files"},
+    "proportion": set(),
+    "accuracy": {"witness"},
     "ops": set(),
     "query": set(),
     "network": {"ops"},
@@ -41,6 +43,7 @@ DOORS: dict[str, set[str]] = {
     "spec": {"network", "query", "verdict", "api"},
     "torch_export": {"network", "witness"},
     "interventions": {
+        "accuracy",
         "ops",
         "network",
         "query",
@@ -69,6 +72,7 @@ DOORS: dict[str, set[str]] = {
         "compare",
     },
     "compare": {
+        "accuracy",
         "ops",
         "network",
         "query",
@@ -85,6 +89,7 @@ DOORS: dict[str, set[str]] = {
         "spec",
     },
     "studies": {
+        "accuracy",
         "network",
         "query",
         "problem",

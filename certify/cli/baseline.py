@@ -29,7 +29,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="ONNX model.")]
 def save(
     model: Model,
     specs: Specs,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("baseline.json"),
+    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("baseline.json"),
     timeout: Seconds = None,
     memory: Memory = None,
     backend: Backend = "native",

@@ -11,8 +11,8 @@ from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
 
 if TYPE_CHECKING:
+    from certify.proportion import Proportion
     from certify.quantities.probability import Probability
-    from certify.quantities.proportion import Proportion
 
 
 def probability(

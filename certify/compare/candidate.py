@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from certify.accuracy import Accuracy, Tax
 from certify.batch.record import Record
-from certify.compare.accuracy import Accuracy, Tax
 from certify.compare.root import Root
 from certify.compare.transition import VERDICTS, Result, matrix, verdict_of
 from certify.compare.weights import Weights

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from certify import __version__
+from certify.accuracy import accuracy, right, tax
 from certify.batch.instances import Instance
 from certify.batch.record import Record
 from certify.batch.runner import Watch
 from certify.batch.task import DEFAULT_TIMEOUT, Digests, Options
-from certify.compare.accuracy import accuracy, right, tax
 from certify.compare.campaign import Campaign, Exchange, Plan, kept, shared
 from certify.compare.candidate import Candidate, Transition, transition
 from certify.compare.pareto import dominated

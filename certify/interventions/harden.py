@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from certify.accuracy import Tax, right, tax
 from certify.clock import Clock
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
 from certify.files import write_text
 from certify.interventions.base import Intervention, Run, Training, find_method
-from certify.interventions.record import data_entry, file_entry, record_of
+from certify.interventions.record import accuracy_entry, data_entry, file_entry, record_of
 from certify.interventions.settings import make
-from certify.interventions.tax import Tax, right_answers
 from certify.interventions.trainable import TrainableModel, check_parity, read_trainable
 from certify.threads import threads_wanted
 
@@ -67,21 +67,21 @@ def harden(
     clock = Clock()
     trainable, sha256 = read_trainable(model)
     trainable.samples(tested)
-    before = right_answers(model, tested)
+    before = right(model, tested)
     with clock.measure("train"), torch_threads(trainable):
         done = intervention.apply(trainable, train, run)
     done.write(out)
     check_parity(done, out)
-    tax = Tax(before, right_answers(out, tested))
+    after = right(out, tested)
     written = record_of(method, intervention, run) | {
         "model": file_entry(model, sha256),
         "out": file_entry(out),
         **entries,
-        "accuracy": tax.as_dict(),
+        "accuracy": accuracy_entry(before, after),
         "seconds": clock.seconds["train"],
     }
     write_text(record or record_path(out), json.dumps(written, indent=2, allow_nan=False) + "\n")
-    return Hardened(Path(out), written, tax)
+    return Hardened(Path(out), written, tax(before, after))
 
 
 def record_path(out: str | Path) -> Path:

@@ -9,7 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from certify import __version__
+from certify.accuracy import accuracy, tax
 from certify.dataset import Dataset
 from certify.interventions.base import Intervention, Run
 
@@ -39,3 +42,16 @@ def file_entry(path: str | Path, sha256: str = "") -> dict[str, str]:
 def data_entry(data: Dataset, part: str = "all") -> dict[str, Any]:
     """A data set by name and digest. part: which of its samples were used."""
     return {"data": data.name, "sha256": data.sha256, "part": part, "samples": len(data)}
+
+
+def accuracy_entry(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """What two models get right of the same samples, [samples] of bool each: shares with intervals, and the tax."""
+    paid = tax(before, after)
+    sides = {
+        side: {"right": found.correct, "accuracy": found.share, "range": [found.low, found.high]}
+        for side, found in (("before", accuracy(before)), ("after", accuracy(after)))
+    }
+    return {
+        "samples": len(before), **sides, "lost": paid.lost, "won": paid.gained, "points": paid.points,
+        "points_range": [paid.low, paid.high], "mcnemar_p": paid.p_value,
+    }  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from certify.accuracy import CONFIDENCE, accuracy, right
 from certify.dataset import Dataset, make_dataset, read_dataset
 from certify.errors import InputError
 from certify.files import write_bytes, write_text
@@ -22,9 +23,9 @@ from certify.interventions.base import Run, Training
 from certify.interventions.harden import split, torch_threads
 from certify.interventions.initialise import initialise, perceptron
 from certify.interventions.record import data_entry, file_entry
-from certify.interventions.tax import right_answers, share_range
 from certify.interventions.train import fit
 from certify.interventions.trainable import TrainableModel, check_parity, read_trainable
+from certify.proportion import clopper_pearson
 from certify.query.trigger import trigger_spec
 from certify.witness.runtime import Runtime
 
@@ -150,16 +151,17 @@ def performance(model: str | Path, data: Dataset, trigger: Trigger) -> dict[str,
 
     Both by onnxruntime, with Clopper-Pearson intervals (95 %).
     """
-    right = right_answers(model, data)
+    answers = accuracy(right(model, data))
     others = data.take(data.labels != trigger.target)
     runtime = Runtime(model)
     rows = trigger.stamp(others.x).reshape(len(others), -1)
     hits = sum(int(runtime(row).argmax()) == trigger.target for row in rows)
+    success = clopper_pearson(hits, len(others), CONFIDENCE)
     return {
-        "accuracy": float(right.mean()),
-        "accuracy_range": list(share_range(int(right.sum()), len(right))),
+        "accuracy": answers.share,
+        "accuracy_range": [answers.low, answers.high],
         "attack_success": hits / len(others),
-        "attack_success_range": list(share_range(hits, len(others))),
+        "attack_success_range": [success.lower, success.upper],
     }
 
 

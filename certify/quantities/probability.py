@@ -17,12 +17,12 @@ from certify.errors import InputError
 from certify.network.evaluate import evaluate
 from certify.network.parity import check_parity
 from certify.problem import Problem, worst_margin
+from certify.proportion import Proportion, clopper_pearson
 from certify.quantities.enclosure import Enclosure
 from certify.quantities.law_file import read_law
 from certify.quantities.mass import Product, normal_box, uniform_box
 from certify.quantities.partition import Partition
 from certify.quantities.pieces import Piece, pieces
-from certify.quantities.proportion import Proportion, clopper_pearson
 from certify.query.syntax import Query
 from certify.settings import Budget
 from certify.threads import one_blas_thread

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from certify.proportion import Proportion, clopper_pearson
 from certify.quantities.absence import EXISTS, OPEN, PROVED
 from certify.quantities.enclosure import Enclosure
-from certify.quantities.proportion import Proportion, clopper_pearson
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from certify.compare.comparison import Comparison
 from certify.compare.transition import VERDICTS
 from certify.report.table import Table
 
-MOST_NAMED = 20
+MOST_NAMED = 5
 
 
 def tables(comparison: Comparison) -> list[Table]:

@@ -12,9 +12,10 @@ import pytest
 from small import blobs, perceptron, saved
 
 import certify
+from certify.accuracy import right
 from certify.errors import InputError, UnsupportedOp
 from certify.interventions.harden import split
-from certify.interventions.tax import Tax, right_answers
+from certify.interventions.record import accuracy_entry
 
 
 @pytest.fixture
@@ -77,16 +78,15 @@ def test_no_epoch_changes_nothing_and_costs_nothing(tmp_path, model, data) -> No
 
 def test_accuracy_is_that_of_the_files(tmp_path, model, data) -> None:
     done = certify.harden("finetune", model, data, tmp_path / "out.onnx", test=data, training={"epochs": 8, "lr": 0.02})
-    right = right_answers(tmp_path / "out.onnx", blobs())
-    assert done.record["accuracy"]["after"]["right"] == int(right.sum())
-    assert done.record["accuracy"]["before"]["right"] == int(right_answers(model, blobs()).sum())
+    assert done.record["accuracy"]["after"]["right"] == int(right(tmp_path / "out.onnx", blobs()).sum())
+    assert done.record["accuracy"]["before"]["right"] == int(right(model, blobs()).sum())
     assert done.tax.points < -10.0  # it was not trained before
 
 
 def test_the_tax_is_counted_pair_by_pair() -> None:
     before = np.array([True] * 90 + [False] * 10)
     after = np.array([True] * 84 + [False] * 6 + [True] * 1 + [False] * 9)
-    found = Tax(before, after).as_dict()
+    found = accuracy_entry(before, after)
     assert (found["lost"], found["won"]) == (6, 1)
     assert found["points"] == pytest.approx(5.0)
     assert found["mcnemar_p"] == pytest.approx(2 * (1 + 7) / 2**7)  # two-sided: at most 1 of 7 flips of a coin

@@ -14,6 +14,7 @@ import certify
 from certify.dataset import make_dataset
 from certify.errors import CertifyError, InputError
 from certify.problem import Problem
+from certify.proportion import clopper_pearson
 from certify.quantities import partition as partition_module
 from certify.quantities.law import Discrete, Marginal, Normal, Uniform
 from certify.quantities.law_file import read_law
@@ -21,7 +22,6 @@ from certify.quantities.mass import Product, uniform_box
 from certify.quantities.partition import Partition
 from certify.quantities.pieces import pieces
 from certify.quantities.probability import unsafe
-from certify.quantities.proportion import clopper_pearson
 from certify.query.formula import AllOf, AnyOf, Region
 from certify.settings import Budget
 

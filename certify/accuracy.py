@@ -9,6 +9,7 @@ import numpy as np
 
 from certify.dataset import Dataset
 from certify.errors import InputError
+from certify.proportion import clopper_pearson
 from certify.witness.runtime import Runtime
 
 CONFIDENCE = 0.95
@@ -33,11 +34,16 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Tax:
-    """points: accuracy before minus after, in percentage points. lost, gained: samples that only the first, only the
-    second model has right; p_value: two-sided exact test of McNemar (1947) that they are as likely.
+    """points: accuracy before minus after, in percentage points; low, high: an interval for it at CONFIDENCE. lost,
+    gained: samples that only the first, only the second model has right; p_value: two-sided exact test of McNemar
+    (1947) that they are as likely.
+
+    The interval is that of the shares lost minus gained, each with half of the error: never too narrow.
     """
 
     points: float
+    low: float
+    high: float
     lost: int
     gained: int
     p_value: float
@@ -55,16 +61,17 @@ def right(model: str | Path, data: Dataset) -> np.ndarray:
 
 def accuracy(hits: np.ndarray) -> Accuracy:
     """The accuracy of a model with these samples right, [samples] of bool."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(CONFIDENCE, method="exact")
-    return Accuracy(int(hits.sum()), len(hits), float(interval.low), float(interval.high))
+    found = clopper_pearson(int(hits.sum()), len(hits), CONFIDENCE)
+    return Accuracy(found.hits, found.count, found.lower, found.upper)
 
 
 def tax(before: np.ndarray, after: np.ndarray) -> Tax:
     """The price of going from one model to the other, on the same samples [samples] of bool."""
     from scipy.stats import binomtest
 
-    lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+    lost, gained, n = int((before & ~after).sum()), int((after & ~before).sum()), len(before)
+    half = 1.0 - (1.0 - CONFIDENCE) / 2.0
+    lose, win = clopper_pearson(lost, n, half), clopper_pearson(gained, n, half)
     p_value = float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
-    return Tax(100.0 * (lost - gained) / len(before), lost, gained, p_value)
+    low, high = 100.0 * (lose.lower - win.upper), 100.0 * (lose.upper - win.lower)
+    return Tax(100.0 * (lost - gained) / n, low, high, lost, gained, p_value)
