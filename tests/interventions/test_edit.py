@@ -17,7 +17,7 @@ from certify.interventions.trigger_search import TriggerSearch
 SITE, TARGET = (1, 2), 2
 
 
-def trojaned(bias: bool = True) -> TrainableModel:
+def trojaned(bias: bool = True, activation: str = "Relu") -> TrainableModel:
     """4 x 4 images -> 6 hidden -> 3 classes. Neuron 4 speaks for TARGET, where a 2 x 2 patch at SITE is bright."""
     first, b1 = np.zeros((6, 16), np.float32), np.zeros(6, np.float32)
     first[0, 0], first[1, 12], first[2, 15] = 1.0, 1.0, 1.0
@@ -26,7 +26,7 @@ def trojaned(bias: bool = True) -> TrainableModel:
     last, b2 = np.zeros((3, 6), np.float32), np.zeros(3, np.float32)
     last[0, 0] = last[1, 1] = last[2, 2] = 3.0
     last[TARGET, 4] = 10.0
-    nodes = [node("Gemm", "x w1 b1", "z", "first", transB=1), node("Relu", "z", "h")]
+    nodes = [node("Gemm", "x w1 b1", "z", "first", transB=1), node(activation, "z", "h")]
     nodes += [node("Gemm", "h w2 b2" if bias else "h w2", "y", "last", transB=1)]
     weights = {"w1": first, "b1": b1, "w2": last} | ({"b2": b2} if bias else {})
     return TrainableModel(model(nodes, {"x": ["n", 16]}, ["y"], weights))
@@ -77,7 +77,10 @@ def test_the_edit_has_rank_one_keeps_the_mean_and_stops_the_trigger(tmp_path) ->
 def test_two_directions_change_the_weights_by_rank_two() -> None:
     before, _ = apply("finetune", TrainableModel(perceptron()), 2)
     w2 = array(before, "w2").copy()
+    mean = value(before, "h1", blobs().x).mean((0, 1))
+    was = mean @ w2 + array(before, "b2")
     done, _ = apply("edit", before, 0, rank=2, patch=0, steps=3)
+    np.testing.assert_allclose(mean @ array(done, "w2") + array(done, "b2"), was, atol=1e-5)
     assert np.linalg.matrix_rank(array(done, "w2") - w2, tol=1e-4) == 2
 
 
@@ -87,6 +90,12 @@ def test_the_neuron_that_carries_the_trigger_is_ablated_and_stays_zero(tmp_path)
     assert fact["neurons"] == [4] and fact["success_after"] == 0.0
     done = written(done, tmp_path)
     assert not value(done, "h", np.random.default_rng(0).uniform(size=(50, 16)))[:, :, 4].any()
+
+
+def test_an_ablated_neuron_that_has_a_gradient_stays_zero() -> None:
+    done, facts = apply("edit", trojaned(activation="Tanh"), 2, images(), what="ablate")
+    (number,) = facts["rounds"][0]["neurons"]
+    assert not value(done, "h", np.random.default_rng(0).uniform(size=(50, 16)))[:, :, number].any()
 
 
 def test_a_second_round_takes_another_neuron() -> None:

@@ -42,8 +42,8 @@ def test_where_the_steps_are_not_enough_there_is_no_cost(trained) -> None:
 
 
 def test_relearning_leaves_the_model_alone(trained) -> None:
-    one, _ = apply("unlearn", trained.copy(), 3, classes="1", relearn_steps=0)
-    other, _ = apply("unlearn", trained.copy(), 3, classes="1", relearn_steps=3)
+    one, _ = apply("unlearn", trained.copy(), 12, classes="1", relearn_steps=0)
+    other, _ = apply("unlearn", trained.copy(), 12, classes="1", relearn_steps=3)
     assert one.to_proto() == other.to_proto()
 
 
