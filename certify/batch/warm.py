@@ -21,7 +21,10 @@ Outcome = TypeVar("Outcome", Record, Lost)
 
 
 class WarmLane:
-    """Runs tasks in one worker. folder: where counterexamples and certificates go, None for nowhere. growth: MiB, see above."""
+    """Runs tasks in one worker.
+
+    folder: where counterexamples and certificates go, None for nowhere; growth: MiB, see above.
+    """
 
     def __init__(self, folder: Path | None = None, growth: float = GROWTH) -> None:
         self.task: Task | None = None

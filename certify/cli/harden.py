@@ -34,6 +34,9 @@ class HelpOfMethod(TyperCommand):
             formatter.write("\n" + "\n".join(_described(ctx.meta["method"])) + "\n")
 
 
+SETTINGS = {"harden": {"cls": HelpOfMethod}}
+
+
 def _list(wanted: bool) -> None:
     if wanted:
         from certify.interventions.base import method_names

@@ -36,7 +36,7 @@ class Candidate:
     def results(self) -> list[Result]:
         """What matters of each specification."""
         pairs = zip(self.records, self.roots, strict=True)
-        return [Result(verdict_of(record), root.margin, record.wall) for record, root in pairs]
+        return [Result(verdict_of(record), root.margin, record.cpu) for record, root in pairs]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,6 +89,7 @@ class Candidate:
                     "status": r.status,
                     "reason": r.reason,
                     "seconds": r.wall,
+                    "cpu_seconds": r.cpu,
                     "witness": r.witness,
                     "changes": r.changes,
                 }

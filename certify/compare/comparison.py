@@ -102,7 +102,8 @@ def compare(
     specs: files, folders, patterns or an instances.csv, see `certify.compare.specs`. timeout: seconds for each
     specification and model, by default what the list says, else 60; memory: MiB; jobs: at once; warm: workers that
     stay; recheck: whether the checker must accept every proof. data: labelled samples for the clean accuracy; radius:
-    whether to certify radii around them too. method: of the margins, crown or alpha-crown. out: a folder to keep the campaigns in, which `resume` goes on with.
+    whether to certify radii around them too. method: of the margins, crown or alpha-crown. out: a folder to keep the
+    campaigns in, which `resume` goes on with.
     Raises InputError for input that cannot be used.
     """
     several = [after] if isinstance(after, str | Path) else list(after)

@@ -15,7 +15,7 @@ import numpy as np
 
 from certify.backends.native import choose_library
 from certify.bounds.methods import alpha_crown, crown
-from certify.compare.difference_agreement import Agreement, agreements
+from certify.compare.difference_agreement import Agreement, Observe, agreements
 from certify.compare.difference_bounds import bound_boxes
 from certify.compare.difference_maxima import Maxima
 from certify.compare.difference_network import Paired, pair_networks
@@ -32,14 +32,15 @@ from certify.settings import Budget
 from certify.threads import one_blas_thread
 from certify.witness.runtime import Runtime
 
-# Regions whose boxes are compared with onnxruntime; shares of the time: of each attack, of agreement, and of optimised
-# slopes in what is left for regions of many inputs.
+# Regions whose boxes are compared with onnxruntime; shares of what time is left: of each attack and question of
+# agreement, and of optimised slopes for regions of many inputs.
 COMPARED = 3
 ATTACK_SHARE = 0.1
-AGREEMENT_SHARE = 0.4
+AGREEMENT_SHARE = 0.25
 SLOPES_SHARE = 0.3
 
 Status = Literal["proved", "exceeded", "open"]
+Answers = list[Agreement | None]
 
 
 @dataclass(frozen=True)
@@ -176,24 +177,14 @@ def compare_on(models: tuple[Model, Model], pair: Paired, regions: Regions, plan
     rng = np.random.default_rng(plan.seed)
     maxima.attack(rng, budget.share(ATTACK_SHARE))
     pair = replace(pair, network=pair.network.on(choose_library(pair.network, "auto")))
-    asks = (plan.top1 or plan.delta is not None) and pair.n_outputs > 1
-    boxes = _bound(pair, maxima, plan, budget.share(1.0 - AGREEMENT_SHARE) if asks else budget)
-    maxima.attack(rng, budget.share(ATTACK_SHARE))
 
     def observe(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return run_f(x), run_g(x)
 
+    top1, confident = _agreement(models, pair, maxima, observe, plan, budget)
+    boxes = _bound(pair, maxima, plan, budget)
+    maxima.attack(rng, budget.share(ATTACK_SHARE))
     observed = np.array([[abs(np.subtract(*observe(x)))[j] for j, x in enumerate(points)] for points in maxima.points])
-    unasked: list[Agreement | None] = [None] * len(regions)
-    top1, confident = unasked, unasked
-    if asks:
-        two = Two(models[0].path, models[1].path)
-        common = (pair, maxima, two, observe)
-        if plan.top1:
-            share = budget if plan.delta is None else budget.share(0.5)
-            top1 = list(agreements(*common, share, seed=plan.seed))
-        if plan.delta is not None:
-            confident = list(agreements(*common, budget, delta=plan.delta, seed=plan.seed))
     found = tuple(
         RegionDifference(
             name, maxima.reached[n], observed[n], maxima.proven[n], maxima.points[n], top1[n], confident[n]
@@ -201,6 +192,21 @@ def compare_on(models: tuple[Model, Model], pair: Paired, regions: Regions, plan
         for n, name in enumerate(regions.names)
     )
     return Difference(*models, plan, pair.paired, found, regions.lower, regions.upper, boxes)
+
+
+def _agreement(
+    models: tuple[Model, Model], pair: Paired, maxima: Maxima, observe: Observe, plan: Plan, budget: Budget
+) -> tuple[Answers, Answers]:
+    """For every region: whether the top class agrees, and whether it does where f is confident; None if not asked."""
+    asked = [(plan.top1, None), (plan.delta is not None, plan.delta)]
+    answers: list[Answers] = []
+    for wanted, delta in asked:
+        if not wanted or pair.n_outputs == 1:
+            answers.append([None] * len(maxima.lower))
+            continue
+        two, share = Two(models[0].path, models[1].path), budget.share(AGREEMENT_SHARE)
+        answers.append(list(agreements(pair, maxima, two, observe, share, delta=delta, seed=plan.seed)))
+    return answers[0], answers[1]
 
 
 def _bound(pair: Paired, maxima: Maxima, plan: Plan, budget: Budget) -> int:

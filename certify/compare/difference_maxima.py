@@ -66,8 +66,9 @@ class Maxima:
     def targets(self, gap: float, limit: float | None) -> np.ndarray:
         """Bounds that are good enough, [regions, m]: within `gap` of what was reached, or below the limit asked for."""
         reached = np.maximum(self.reached, 0.0)
-        wanted = (1.0 + gap) * reached + RESOLUTION * self.size + np.finfo(float).tiny
-        return wanted if limit is None else np.where(reached <= limit, np.maximum(limit, RESOLUTION), wanted)
+        least = RESOLUTION * self.size + np.finfo(float).tiny
+        wanted = (1.0 + gap) * reached + least
+        return wanted if limit is None else np.where(reached <= limit, np.maximum(limit, least), wanted)
 
     def attack(self, rng: np.random.Generator, budget: Budget) -> None:
         """Climb in every region for each output and sign: from the best point so far, from random ones and corners."""

@@ -172,4 +172,4 @@ def _change(a: Linear, b: Linear) -> Linear | None:
     plain = [replace(op, **{name: np.zeros(1), "shift": None}) for op in (a, b)]  # type: ignore[arg-type]
     if first.shape != second.shape or shifts[0].shape != shifts[1].shape or not _equal(*plain):
         return None
-    return replace(a, **{name: first - second, "shift": shifts[0] - shifts[1]})  # type: ignore[arg-type]
+    return replace(a, **{name: first - second, "shift": shifts[0] - shifts[1]})

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from certify.arrays import NUMPY
 from certify.compare.difference_maxima import Maxima
 from certify.compare.difference_network import Paired
 from certify.compare.difference_problem import difference_problem
@@ -52,7 +51,7 @@ def _holds(paired: Paired, maxima: Maxima, number: int, threshold: np.ndarray, b
     def offer(points: np.ndarray) -> None:
         maxima.offer(points, np.full(len(points), number))
 
-    prover = Prover(_problem(paired, maxima, number, threshold), NUMPY, budget, Progress())
+    prover = Prover(_problem(paired, maxima, number, threshold), paired.network.library, budget, Progress())
     return not prover.screen() or prover.search(offer).outcome.closed
 
 

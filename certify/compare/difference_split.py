@@ -38,7 +38,7 @@ class MaximumSplit(InputSplit):
     def _rows(self, task: np.ndarray, needed: np.ndarray) -> Rows:
         rows = super()._rows(task, needed)
         own = task[:1] if (task == task[0]).all() else task
-        return Rows(rows.coefficients, rows.offset + self.targets[own][:, needed])
+        return Rows(rows.coefficients, rows.offset + self.network.library.put(self.targets[own][:, needed]))
 
 
 def split_inputs(

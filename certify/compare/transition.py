@@ -10,7 +10,7 @@ from certify.batch.record import Record
 # The rows and columns of the matrix.
 VERDICTS = ("proved", "refuted", "undecided", "error")
 _VERDICT = {"unsat": "proved", "sat": "refuted", "error": "error"}
-# Seconds by which a proof must be longer before it counts as slower: starting a process takes about that long.
+# Seconds by which a proof must be longer before it counts as slower: starting and loading takes about that long.
 NOISE = 1.0
 
 
@@ -25,7 +25,8 @@ class Limits:
 @dataclass(frozen=True)
 class Result:
     """What is known of one specification for one model. margin: proven lower bound of the property's margin over the
-    whole region, without splits; None where there is none. seconds: None where nobody keeps them (baselines).
+    whole region, without splits; None where there is none. seconds: of processor time, which other programs do not
+    stretch; None where nobody keeps them (baselines).
     """
 
     verdict: str
@@ -56,7 +57,7 @@ def changes(before: Result, after: Result, limits: Limits) -> dict[str, str]:
 
     regressed: proved, now refuted. weakened: proved, now undecided; or proved both times and the margin (`safe_margin`)
     lower by more than the share `limits.weakened` of what it was. slower: proved both times, and the second proof takes
-    more than `limits.slower` times as long and NOISE seconds.
+    more than `limits.slower` times as much processor time and NOISE seconds.
     """
     if before.verdict != "proved":
         return {}

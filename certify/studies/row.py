@@ -14,8 +14,10 @@ class Row:
     trojaned model; attack: share of stamped test images of other classes that are sent to the target; absent, present:
     share of images proven never to be sent there by any trigger at the site, and of those with a trigger that does
     (the rest is open); worst: U* at the site, [attained, proven]; certified, refuted: share of images proven robust,
-    with a counterexample; difference: from the trojaned model near test images, [reached, proven]; regressed, weakened,
-    gained: specifications proved before and refuted now, proved before and open now, and newly proved; seconds: of
+    with a counterexample; radius: median certified and attacked one; latent: median certified radius of the last hidden
+    tensor in units of its norm; law: bounds of the probability that a trigger drawn uniformly, on an image, sends it to
+    the target; difference: from the trojaned model near test images, [reached, proven]; regressed, weakened, gained:
+    specifications proved before and refuted now, proved before and open now, and newly proved; seconds: of
     certification; samples, violations: random points drawn in proved regions, and how many of them break a proof.
     """
 
@@ -32,6 +34,9 @@ class Row:
     certified: float
     refuted: float
     difference: tuple[float, float] | None
+    radius: tuple[float, float]
+    latent: float
+    law: tuple[float, float]
     regressed: int
     weakened: int
     gained: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,31 +16,28 @@ from certify.compare.campaign import Plan, shared
 from certify.compare.candidate import Candidate
 from certify.compare.comparison import Comparison, Look
 from certify.compare.comparison import run as compare_models
-from certify.compare.difference import Plan as DifferencePlan
-from certify.compare.difference import difference
 from certify.compare.transition import Limits
 from certify.dataset import Dataset
-from certify.quantities.trigger import Site, trigger
 from certify.studies.bed import ABSENCE, ROBUST, Bed, make_bed, make_folder
+from certify.studies.quantities import Quantities, quantify
 from certify.studies.row import Row
 from certify.studies.sample import Sampled, sample_proofs
 from certify.studies.study import Study, Variant
 
-TRIGGER_SECONDS, DIFFERENCE_SECONDS = 10.0, 10.0
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study that is done. rows: the trojaned model, the clean reference, then the variants; sites: what is known of
-    the worst trigger, by row; seconds: by stage.
+    """A study that is done. rows: the trojaned model, the clean reference, then the variants; quantities: by row;
+    seconds: by stage.
     """
 
     study: Study
     seed: int
     bed: Bed
     rows: list[Row]
-    sites: list[Site]
+    quantities: list[Quantities]
     comparison: Comparison
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -53,7 +50,7 @@ class Outcome:
             "near": study.near, "images": study.images, "seconds_per_spec": study.seconds,
             "trigger": asdict(study.trigger),
             "rows": [row.as_dict() for row in self.rows], "comparison": self.comparison.as_dict(),
-            "worst_triggers": [site.as_dict() for site in self.sites], "seconds": self.seconds,
+            "quantities": [found.as_dict() for found in self.quantities], "seconds": self.seconds,
         }  # fmt: skip
 
 
@@ -93,18 +90,16 @@ def run(
     models |= intervene(study, bed, out, seed, jobs)
     clock.begin(f"certify: {len(bed.specs)} specifications for each of {len(models)} models")
     comparison = certify_all(study, bed, models, out, jobs)
-    clock.begin("worst trigger and certified difference")
-    sites = _all(jobs, _worst_trigger, _each(study, models.values()))
-    near = _all(jobs, _difference, _each(study, ((bed.trojaned, file) for file in models.values())))
+    clock.begin("certified quantities: triggers, radii, probabilities, differences")
+    absence = [file for category, file in bed.specs if category == ABSENCE]
+    few = _small(study)
+    quantities = _all(jobs, quantify, [(few, bed.trojaned, file, absence) for file in models.values()])
     clock.begin(f"look for violations of what is proved: {samples} points in each region")
     proofs = [(candidate.file, _proved(candidate), samples) for candidate in comparison.models]
     sampled = _all(jobs, _sampled, proofs)
     clock.end()
-    rows = [
-        _row(study, bed, comparison, number, sites[number], near[number], sampled[number])
-        for number in range(len(models))
-    ]
-    return Outcome(study, seed, bed, rows, sites, comparison, clock.seconds)
+    rows = [_row(study, bed, comparison, n, quantities[n], sampled[n]) for n in range(len(models))]
+    return Outcome(study, seed, bed, rows, quantities, comparison, clock.seconds)
 
 
 def intervene(study: Study, bed: Bed, out: Path, seed: int, jobs: int) -> dict[str, Path]:
@@ -133,9 +128,7 @@ def certify_all(study: Study, bed: Bed, models: dict[str, Path], out: Path, jobs
     return compare_models(files, instances, plan, Look("crown", study.test), Limits())
 
 
-def _row(
-    study: Study, bed: Bed, comparison: Comparison, number: int, site: Site, near: tuple[float, float], drawn: Sampled
-) -> Row:
+def _row(study: Study, bed: Bed, comparison: Comparison, number: int, found: Quantities, drawn: Sampled) -> Row:
     candidate = comparison.models[number]
     absence, robust = _shares(candidate, ABSENCE), _shares(candidate, ROBUST)
     change = comparison.transitions[number - 1] if number else None
@@ -145,8 +138,9 @@ def _row(
         candidate.name, candidate.file, method,
         accuracy=candidate.accuracy.share, accuracy_range=(candidate.accuracy.low, candidate.accuracy.high),
         tax=candidate.tax.points, attack=bed.attack(candidate.file),
-        absent=absence["proved"], present=absence["refuted"], worst=(site.worst.lower, site.worst.upper),
-        certified=robust["proved"], refuted=robust["refuted"], difference=near if number else None,
+        absent=absence["proved"], present=absence["refuted"], worst=(found.site.worst.lower, found.site.worst.upper),
+        certified=robust["proved"], refuted=robust["refuted"], difference=found.difference, radius=found.radius,
+        latent=found.ratio, law=found.law,
         regressed=len(change.regressed) if change else 0, weakened=len(change.undecided) if change else 0,
         gained=len(change.gained) if change else 0,
         seconds=candidate.seconds, samples=drawn.points, violations=drawn.violations,
@@ -166,10 +160,10 @@ def _proved(candidate: Candidate) -> list[str]:
     return [record.spec for result, record in pairs if result.verdict == "proved"]
 
 
-def _each(study: Study, things: Iterable[Any]) -> list[tuple[Study, Any]]:
-    # What the processes need of the data is little.
-    few = replace(study, train=study.test.take(slice(0, 1)), repair=study.test.take(slice(0, 1)))
-    return [(few, thing) for thing in things]
+def _small(study: Study) -> Study:
+    """The study without the data to train on: what processes are given is copied."""
+    one = study.test.take(slice(0, 1))
+    return replace(study, train=one, repair=one)
 
 
 def _parts(study: Study) -> list[tuple[str, Dataset]]:
@@ -193,25 +187,6 @@ def _intervene(given: tuple[Study, Variant, Path, Path, int]) -> Path:
         variant.method, start, study.repair, file, test=study.test, settings=dict(variant.settings), training=training
     )
     return file
-
-
-def _worst_trigger(given: tuple[Study, Path]) -> Site:
-    study, file = given
-    planted, (low, high) = study.trigger, study.clip
-    found = trigger(
-        file, study.test, patch=(planted.size, planted.size), position=planted.position, target=planted.target,
-        count=study.images, low=low, high=high, timeout=TRIGGER_SECONDS,
-    )  # fmt: skip
-    return found.sites[0]
-
-
-def _difference(given: tuple[Study, tuple[Path, Path]]) -> tuple[float, float]:
-    study, (before, after) = given
-    if before == after:
-        return 0.0, 0.0
-    plan = DifferencePlan(gap=0.5, seconds=DIFFERENCE_SECONDS, top1=False)
-    found = difference(before, after, data=study.test, eps=study.near, clip=study.clip, count=study.regions, plan=plan)
-    return found.reached, found.proven
 
 
 def _sampled(given: tuple[str, list[str], int]) -> Sampled:

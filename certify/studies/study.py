@@ -35,9 +35,10 @@ class Study:
     everything is measured on.
 
     trigger, epochs: the trojan, and for how long the first two models are trained; clip: the range of inputs; eps:
-    radius (maximum norm) of robustness; near: radius within which models are compared with the trojaned one; images:
-    of the test data, the first so many have specifications; regions: the first so many are compared; seconds: for each
-    specification and model.
+    radius (maximum norm) of robustness; near: radius within which models are compared with the trojaned one; images,
+    measured, regions: of the test data, the first so many have specifications, have radii and probabilities, and are
+    regions of comparison; map: whether triggers are looked for at every position; seconds: for each specification and
+    model.
     """
 
     name: str
@@ -51,13 +52,15 @@ class Study:
     eps: float = 0.05
     near: float = 0.02
     images: int = 200
+    measured: int = 30
     regions: int = 20
+    map: bool = True
     seconds: float = 5.0
 
     def smoke(self) -> Study:
         """The same with little of everything, to see that it works."""
         few = tuple(variant for variant in self.variants if variant.name in ("fine-tuned", "scoped"))
-        return replace(self, variants=few, images=30, regions=3)
+        return replace(self, variants=few, images=30, measured=5, regions=3, map=False)
 
 
 def study_names() -> list[str]:

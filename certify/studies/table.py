@@ -7,35 +7,33 @@ from collections.abc import Sequence
 from certify.studies.row import Row
 
 HEADINGS = (
-    "model",
-    "accuracy",
-    "tax",
-    "attack",
-    "absent",
-    "present",
-    "worst trigger",
-    "robust",
-    "|f-g|",
-    "lost",
-    "won",
-)
+    "model", "accuracy", "tax", "attack", "absent", "present", "worst trigger", "P[trigger]", "robust", "radius",
+    "latent", "|f-g|", "lost", "won",
+)  # fmt: skip
 ABOUT = """\
 accuracy: on the test data; tax: points of accuracy lost against the trojaned model
 attack: stamped test images of other classes sent to the target
 absent: images PROVEN never to be sent to the target by any trigger at the site; present: those with one that does
 worst trigger: the largest share of images that a single trigger at the site sends to the target, [attained, proven]
-robust: images PROVEN to keep their class within eps; |f-g|: from the trojaned model near test images, [reached, proven]
+P[trigger]: PROVEN bounds of the probability that a trigger drawn uniformly sends an image to the target
+robust: images PROVEN to keep their class within eps; radius: median, [certified, attacked]
+latent: median certified radius of the last hidden tensor, in units of its norm
+|f-g|: from the trojaned model near test images, [reached, proven]
 lost, won: specifications proved for the trojaned model and not any more (refuted + open), and newly proved"""
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """The cells of one row, in the order of HEADINGS."""
-    reached = "" if row.difference is None else f"[{row.difference[0]:.2f}, {row.difference[1]:.2f}]"
     return (
         row.name, f"{row.accuracy:.3f}", f"{row.tax:+.1f}", f"{row.attack:.3f}", f"{row.absent:.3f}",
-        f"{row.present:.3f}", f"[{row.worst[0]:.2f}, {row.worst[1]:.2f}]", f"{row.certified:.3f}", reached,
+        f"{row.present:.3f}", _interval(row.worst, 2), _interval(row.law, 3), f"{row.certified:.3f}",
+        _interval(row.radius, 3), f"{row.latent:.3f}", "" if row.difference is None else _interval(row.difference, 2),
         f"{row.regressed}+{row.weakened}", str(row.gained),
     )  # fmt: skip
+
+
+def _interval(ends: tuple[float, float], digits: int) -> str:
+    return f"[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
 def text(rows: Sequence[Row]) -> str:

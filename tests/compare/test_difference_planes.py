@@ -86,6 +86,20 @@ def test_nothing_differs_exactly() -> None:
     assert not OP.inexact(*bounds(x, x, (0.0, 0.0))).any()
 
 
+def test_both_array_libraries_agree() -> None:
+    torch = pytest.importorskip("torch")
+    intervals = bounds((-1.0, 2.0), (-1.5, 1.0), (-0.2, 0.3))
+    there = [tuple(map(torch.from_numpy, interval)) for interval in intervals]
+    for mine, other in zip(OP.interval(*intervals), OP.interval(*there), strict=True):
+        assert mine.item() == other.item()
+    relaxations = OP.relax(*intervals), OP.relax(*there)
+    first, second = (relaxation.planes(relaxation.start()) for relaxation in relaxations)
+    for side in ("lower_slopes", "upper_slopes"):
+        pairs = zip(getattr(first, side), getattr(second, side), strict=True)
+        assert all(a.item() == b.item() for a, b in pairs)
+    assert first.lower_bias.item() == second.lower_bias.item()
+
+
 def test_gradients_of_planes() -> None:
     rng = np.random.default_rng(1)
     for intervals in [((-1.0, 2.0), (-1.5, 1.0), (-0.2, 0.3)), ((-1.0, 0.5), (-3.0, 1.0), (-1.0, 2.0))]:

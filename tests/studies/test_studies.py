@@ -40,7 +40,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory):
     )
     study = Study(
         "blobs", train, train.take(slice(0, 100)), test, Trigger(size=1, position=(3, 3), rate=0.3), variants,
-        epochs=20, images=6, regions=2,
+        epochs=20, images=6, measured=2, regions=2,
     )  # fmt: skip
     out = tmp_path_factory.mktemp("study")
     return run(study, out, jobs=1, samples=50)

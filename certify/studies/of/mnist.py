@@ -43,5 +43,6 @@ def study(data: str | None) -> Study:
         ),
         epochs=20,
         images=100,
+        map=False,
         regions=10,
     )
