@@ -11,6 +11,7 @@ from bundled import ROOT
 from typer.testing import CliRunner
 
 from certify.cli.main import app
+from certify.interventions.base import method_names
 
 TEXT = (ROOT / "docs" / "interventions.md").read_text()
 
@@ -31,5 +32,5 @@ def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_names_every_method_of_this_room() -> None:
-    for name in ("finetune", "adversarial", "lat", "certified", "scope"):
+    for name in method_names():
         assert f"| `{name}`" in TEXT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -49,6 +49,12 @@ class Run:
         import torch
 
         self.chance: torch.Generator = torch.Generator().manual_seed(self.training.seed)
+
+    def part(self, epochs: int) -> Run:
+        """The same run with so many epochs to train: for a method that trains more than once."""
+        part = replace(self, training=replace(self.training, epochs=epochs))
+        part.chance = self.chance
+        return part
 
     def epoch_done(self, record: dict[str, Any]) -> None:
         """Write down what an epoch came to."""

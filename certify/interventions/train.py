@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ def fit(
     return model
 
 
-def accuracy(model: TrainableModel, x: Tensor, y: Tensor) -> float:
-    """The share of inputs [samples, *input_shape] that get their class."""
+def accuracy(model: TrainableModel, x: Tensor, y: Tensor, **changes: Any) -> float:
+    """The share of inputs [samples, *input_shape] that get their class; changes: as `TrainableModel.run` takes them."""
     with torch.no_grad():
-        return float((model.logits(x).argmax(1) == y).double().mean())
+        return float((model.logits(x, **changes).argmax(1) == y).double().mean())
