@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bundled import ROOT
-from small import OPEN, SAFE, UNSAFE, asks, shifted
+from shifted_models import OPEN, SAFE, UNSAFE, asks, shifted
 from typer.testing import CliRunner, Result
 
 from certify.cli.main import app

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small import SAFE, asks, shifted
+from shifted_models import SAFE, asks, shifted
 
 from certify.compare.baseline import read_baseline, rounded_down
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from small import SAFE, asks, shifted
+from shifted_models import SAFE, asks, shifted
 
 from certify.compare.comparison import Comparison, compare
 from certify.compare.exchange import Replayer

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from small import blobs
+from trained_models import blobs
 
 from certify.dataset import Dataset
 from certify.interventions.base import Run, Training, find_method

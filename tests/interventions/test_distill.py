@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from methods import apply, array, written
-from small import blobs, convolutional, perceptron
+from trained_models import blobs, convolutional, perceptron
 
 from certify.dataset import make_dataset
 from certify.errors import InputError

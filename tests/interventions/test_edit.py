@@ -7,7 +7,7 @@ import pytest
 import torch
 from methods import apply, array, value, written
 from onnx_files import model, node
-from small import blobs, convolutional, normal, perceptron
+from trained_models import blobs, convolutional, normal, perceptron
 
 from certify.dataset import make_dataset
 from certify.errors import InputError, UnsupportedOp

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from methods import value
 from onnx_files import model, node
-from small import blobs, convolutional, normal, perceptron
+from trained_models import blobs, convolutional, normal, perceptron
 
 from certify.errors import InputError, UnsupportedOp
 from certify.interventions.masks import Masks

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from methods import apply, array, value, written
-from small import blobs, convolutional, perceptron
+from trained_models import blobs, convolutional, perceptron
 
 from certify.errors import InputError
 from certify.interventions.adversarial_neurons import NeuronAttack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from methods import apply, array, written
-from small import blobs, convolutional, perceptron
+from trained_models import blobs, convolutional, perceptron
 
 from certify.errors import InputError
 from certify.interventions.trainable import TrainableModel

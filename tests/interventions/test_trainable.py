@@ -11,7 +11,7 @@ import torch
 from bundled import CNN, MODEL
 from onnx import numpy_helper
 from onnx_files import model, node
-from small import blobs, convolutional, normal, perceptron, saved
+from trained_models import blobs, convolutional, normal, perceptron, saved
 
 from certify.errors import InputError, ModelError, ParityError, UnsupportedOp
 from certify.interventions.initialise import initialise

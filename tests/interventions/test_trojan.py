@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from onnx_files import run
-from small import convolutional, saved
+from trained_models import convolutional, saved
 
 import certify
 from certify.dataset import make_dataset, read_dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from methods import apply, written
-from small import blobs, perceptron
+from trained_models import blobs, perceptron
 
 from certify.errors import InputError
 from certify.interventions.train import accuracy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small import blobs, convolutional, perceptron
+from trained_models import blobs, convolutional, perceptron
 
 from certify.dataset import make_dataset
 from certify.errors import InputError, UnsupportedOp

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from small import blobs, perceptron, saved
+from trained_models import blobs, perceptron, saved
 
 import certify
 from certify.accuracy import right
