@@ -19,13 +19,13 @@ from certify.batch.task import DEFAULT_TIMEOUT, Digests, Options
 from certify.compare.campaign import Campaign, Exchange, Plan, kept, shared
 from certify.compare.candidate import Candidate, Transition, transition
 from certify.compare.pareto import dominated
-from certify.compare.radius import certified_radii
 from certify.compare.root import roots
 from certify.compare.specs import find_specs, of_model
 from certify.compare.transition import VERDICTS, Limits, Result, changes
 from certify.compare.weights import count_weights
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
+from certify.quantities.radius import radius as radii_of
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def run(
     if look.data is not None:
         found = _priced(found, hits)
     if look.radius and look.data is not None:
-        found = [replace(candidate, radii=certified_radii(candidate.file, look.data)) for candidate in found]
+        found = [replace(candidate, radii=radii_of(candidate.file, look.data).certified) for candidate in found]
     specs = [(record.spec, record.sha256[record.spec]) for record in found[0].records]
     return Comparison(found, specs, plan.options, look.method, limits, exchanges, look.data)
 

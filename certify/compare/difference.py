@@ -18,7 +18,6 @@ from certify.bounds.methods import alpha_crown, crown
 from certify.compare.difference_agreement import Agreement, Observe, agreements
 from certify.compare.difference_bounds import bound_boxes
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_network import Paired, pair_networks
 from certify.compare.difference_query import Two
 from certify.compare.difference_regions import Regions, regions_of_data, regions_of_spec
 from certify.compare.difference_signs import split_signs
@@ -26,6 +25,7 @@ from certify.compare.difference_split import split_inputs
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
 from certify.network.parity import check_parity
+from certify.network.passes.pair_networks import Paired, pair_networks
 from certify.network.read_onnx import Model, load_model
 from certify.search.prove import FEW_INPUTS
 from certify.settings import Budget

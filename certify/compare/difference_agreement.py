@@ -20,10 +20,10 @@ from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
 from certify.bounds.methods import crown
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_network import Paired
 from certify.compare.difference_query import Two, lead
 from certify.errors import NumericalError
 from certify.network.evaluate import evaluate
+from certify.network.passes.pair_networks import Paired
 from certify.network.read_onnx import load_model
 from certify.settings import Budget
 

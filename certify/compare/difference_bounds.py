@@ -12,10 +12,10 @@ from certify.bounds.backward import Rows
 from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_network import Paired
 from certify.compare.difference_problem import difference_problem, uppers
 from certify.errors import NumericalError
 from certify.network.graph import Network
+from certify.network.passes.pair_networks import Paired
 
 # Floats that one walk of a batch of boxes may hold per value.
 BATCH_FLOATS = 2**20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.compare.difference_network import Paired
+from certify.network.passes.pair_networks import Paired
 from certify.problem import Problem
 from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region
 from certify.query.normal_form import UnsafeSet

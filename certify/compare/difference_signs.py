@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_network import Paired
 from certify.compare.difference_problem import difference_problem
+from certify.network.passes.pair_networks import Paired
 from certify.problem import Problem
 from certify.search.branch_and_bound import Progress
 from certify.search.prove import Prover

@@ -14,9 +14,9 @@ import numpy as np
 
 from certify.bounds.backward import Rows
 from certify.compare.difference_maxima import Maxima
-from certify.compare.difference_network import Paired
 from certify.compare.difference_problem import difference_problem, uppers
 from certify.errors import NumericalError
+from certify.network.passes.pair_networks import Paired
 from certify.problem import Problem
 from certify.search.domain import Domains, narrow
 from certify.search.input_split import InputSplit

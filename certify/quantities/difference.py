@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from certify.bounds.interval import Interval, intersect
-from certify.compare.difference_network import pair_networks
 from certify.network.graph import Network
+from certify.network.passes.pair_networks import pair_networks
 from certify.quantities.classifier import Classifier
 from certify.quantities.ranges import rows_lower
 
@@ -15,7 +15,7 @@ class Pair:
     """Two classifiers f and g of the same inputs and classes.
 
     network: on their input, with the outputs f, g, f - g [3 classes], the last one computed layer by layer where the
-    two are built alike (`compare/difference_network`).
+    two are built alike (`network/passes/pair_networks`).
     """
 
     def __init__(self, f: Classifier, g: Classifier) -> None:

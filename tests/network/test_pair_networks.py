@@ -11,10 +11,10 @@ from networks import conv_net, dense_net
 from certify.bounds.backward import Rows
 from certify.bounds.interval import Interval
 from certify.bounds.methods import alpha_crown, crown, ibp
-from certify.compare.difference_network import pair_networks
 from certify.errors import InputError
 from certify.network.evaluate import evaluate
 from certify.network.graph import Network
+from certify.network.passes.pair_networks import pair_networks
 from certify.ops.conv import Conv
 from certify.ops.dense import Dense
 
