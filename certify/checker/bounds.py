@@ -69,9 +69,8 @@ class Hidden:
     size: dict[int, Array] = field(default_factory=dict)
 
 
-# Elements [k] of what enters a rectifier, and the parameters of their 2 k rows, those of the lower bounds first, given
-# what is known of the rectifiers before.
-Evidence = tuple[np.ndarray, Callable[[Hidden], Parameters]]
+# Tightens bounds [1, size] of what enters a rectifier, given what is known of the rectifiers before.
+Evidence = Callable[[Hidden, Array, Array], tuple[Array, Array]]
 
 
 class Engine:
@@ -106,8 +105,8 @@ class Engine:
     ) -> Hidden:
         """Bounds of what enters the rectifiers, on boxes [batch, inputs].
 
-        known: bounds that hold already. evidence: by rectifier, what else to walk for, after walks with default slopes
-        for every element that is not stable.
+        known: bounds that hold already. evidence: by rectifier, what else to do, after walks with default slopes for
+        every element that is not stable.
         """
         found = Hidden()
         ranges: dict[int, tuple[Array, Array]] = {0: (lower, upper)}
@@ -121,8 +120,8 @@ class Engine:
                 low, high = np.maximum(low, known.lower[k]), np.minimum(high, known.upper[k])
             open_ = np.flatnonzero(((low < 0) & (high > 0)).any(axis=0))
             low, high = self.tighten(source, open_, low, high, (lower, upper), found, NONE)
-            for elements, parameters in (evidence or {}).get(k, []):
-                low, high = self.tighten(source, elements, low, high, (lower, upper), found, parameters(found))
+            for tightened in (evidence or {}).get(k, []):
+                low, high = tightened(found, low, high)
             low, high = self.numbers.outward(low, high)
             checked(low, high, f"rectifier {k}")
             self.relax(found, k, low, high)
