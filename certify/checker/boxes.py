@@ -13,7 +13,7 @@ import numpy as np
 
 from certify.checker.arithmetic import Array
 from certify.checker.bounds import ROOM, Engine, Hidden
-from certify.checker.certificate import Certificate, Cuts, whole
+from certify.checker.certificate import Certificate, Cuts, depth_first, whole
 from certify.checker.clip import clip_box, joint
 from certify.checker.outcome import Malformed, Rejected
 from certify.checker.specification import Case, Specification, atoms_of, refuted, required
@@ -71,20 +71,12 @@ class _Search:
         self.batch = max(1, min(LARGEST_BATCH, ROOM // widest))
 
     def run(self, root: int) -> None:
-        """Depth first, in batches, so that little is kept at a time."""
+        """Refute the case."""
         numbers = self.engine.numbers
         lower, upper = (numbers.array(side)[None] for side in (self.case.lower, self.case.upper))
         # Of margins it only matters whether they are positive: any number that is not will do to begin with.
         margins = numbers.array(np.full((1, len(self.atoms)), -1.0))
-        waiting = [Boxes(np.array([root]), lower, upper, margins, Hidden())]
-        while waiting:
-            boxes = waiting.pop()
-            if len(boxes.node) > self.batch:
-                waiting.append(boxes.take(np.arange(self.batch, len(boxes.node))))
-                boxes = boxes.take(np.arange(self.batch))
-            children = self._step(boxes)
-            if len(children.node):
-                waiting.append(children)
+        depth_first(Boxes(np.array([root]), lower, upper, margins, Hidden()), self.batch, self._step)
 
     def _step(self, boxes: Boxes) -> Boxes:
         """Bound a batch; the halves of those that are not refuted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,27 @@ class Certificate:
         if not np.isfinite(found).all():
             raise Rejected(f"the array {name} holds NaN or infinity")
         return found.astype(np.float64)
+
+
+def choices(certificate: Certificate, name: str, shape: tuple[int | None, ...], most: float = np.inf) -> np.ndarray:
+    """An array of slopes (at most 1) or multipliers, none of them below zero."""
+    found = certificate.array(name, "f", shape)
+    if found.size and not 0.0 <= found.min() <= found.max() <= most:
+        raise Rejected(f"{name} has a number outside of [0, {most}]")
+    return found
+
+
+def depth_first(nodes: Any, batch: int, step: Callable[[Any], Any]) -> None:
+    """Refute nodes, and those that `step` cuts what it is given into, in batches, so that little is kept at a time."""
+    waiting = [nodes]
+    while waiting:
+        nodes = waiting.pop()
+        if len(nodes.node) > batch:
+            waiting.append(nodes.take(np.arange(batch, len(nodes.node))))
+            nodes = nodes.take(np.arange(batch))
+        children = step(nodes)
+        if len(children.node):
+            waiting.append(children)
 
 
 class Cuts:
