@@ -21,7 +21,7 @@ from certify.checker.outcome import Malformed, Refusal, Rejected
 
 CORPUS = Path(__file__).parent / "corpus"
 TRIES = int(os.environ.get("CERTIFY_FUZZ", "100"))
-NAMES = ("boxes", "cases", "signs", "deep", "slopes")
+NAMES = ("boxes", "cases", "signs", "deep", "slopes", "rows", "turns")
 VIOLATED = bases(violated=True)
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
