@@ -139,7 +139,7 @@ class Engine:
             size, center = size + abs(node.bias), center + node.bias
         if not (size < HUGE).all():
             raise Rejected(f"value {number} is not bounded")
-        own = self.numbers.deployed(node.terms, size) if node.terms else 0 * size
+        own = self.numbers.deployed(node.summands, size)
         radius = node.apply(radii, magnitude=True) + (share * size + own)
         found.noise[number] = (self.numbers.share(node.terms + node.size) * size + own).max(axis=0)
         found.size[number] = (size + share * size + own).max(axis=0)
