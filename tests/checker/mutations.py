@@ -209,8 +209,8 @@ def _of_forests() -> Iterator[Mutation]:
         yield make("no_cuts", "rejected", "has no proof", lambda c, every=every: [_uncut(c, start) for start in every])
         yield make("children_exchanged", "rejected", "has no proof",
                    lambda c, every=every: [_exchanged(c, start) for start in every])  # fmt: skip
-        yield make("other_cuts", "rejected", "has no proof", both("cut_free", lambda a: a[::-1].copy()))
-        yield make("one_cut_for_all", "rejected", "has no proof", both("cut_free", lambda a: a * 0 + a[0]))
+        yield make("other_cuts", "rejected", "has no proof", both("cut_free", _exchanged_entries))
+        yield make("one_cut_for_all", "malformed", "too many", both("cut_free", lambda a: a * 0 + a[0]))
         yield make("other_elements", "rejected", "has no proof", both("elements", lambda a: a[::-1].copy()))
         yield make("other_leaves", "rejected", "has no proof", both("slopes", lambda a: a[::-1].copy()))
         yield make("slopes_zero", "rejected", "has no proof", both("slopes", lambda a: a * np.uint8(0)))
@@ -242,6 +242,9 @@ def _of_forests() -> Iterator[Mutation]:
                    lambda c: c.header["parts"][0]["hidden"][-1].reverse())  # fmt: skip
         yield make("groups_no_lists", "malformed", "lists", _part("hidden", [1, 2]))
         yield make("group_of_no_value", "malformed", "not a number below", _part("hidden", [[9]]))
+    every = ["hidden_1_0_", "hidden_1_1_"]
+    spoiled = lambda c: [_spoiled(c, start) for start in every]  # noqa: E731
+    yield Mutation("rows_leaf_0_spoiled", "rows", "rejected", "has no proof", spoiled)
 
 
 def _uncut(c: Contents, start: str) -> None:
@@ -249,6 +252,23 @@ def _uncut(c: Contents, start: str) -> None:
     roots = 2 * len(c.arrays[f"0/{start}elements"])
     for key, count in (("cut_node", 0), ("cut_free", 0), ("slopes", roots), ("multipliers", 0)):
         c.arrays[f"0/{start}{key}"] = c.arrays[f"0/{start}{key}"][:count]
+
+
+def _exchanged_entries(cut_free: np.ndarray) -> np.ndarray:
+    """The first entry instead of the last, the second instead of the last but one, and so on."""
+    entries = np.unique(cut_free)
+    return entries[::-1][np.searchsorted(entries, cut_free)]
+
+
+def _spoiled(c: Contents, start: str) -> None:
+    """The first leaf of the row that is cut most, with slopes that are good for nothing."""
+    roots, node = 2 * len(c.arrays[f"0/{start}elements"]), c.arrays[f"0/{start}cut_node"].astype(int)
+    root = np.arange(roots + 2 * len(node))
+    for i, parent in enumerate(node.tolist()):
+        root[roots + 2 * i : roots + 2 * i + 2] = root[parent]
+    below = root[np.setdiff1d(np.arange(len(root)), node)]
+    spoiled = np.flatnonzero(below == np.bincount(below).argmax())[0]
+    c.arrays[f"0/{start}slopes"][spoiled] = 255 - c.arrays[f"0/{start}slopes"][spoiled]
 
 
 def _exchanged(c: Contents, start: str) -> None:

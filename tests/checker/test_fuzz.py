@@ -56,6 +56,7 @@ def changed(contents: Contents, edits: list[tuple[str, int, int, float]]) -> Non
             continue
         if array.dtype.kind in "iu":
             number = int(number) if np.isfinite(number) and abs(number) < 1e6 else 7
+            number = number % 256 if array.dtype == np.uint8 else number
         if kind == "set":
             array.reshape(-1)[place % array.size] = number
         elif kind == "fill":
