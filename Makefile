@@ -23,7 +23,7 @@ demo: environment
 	@echo "1 and 3 are proved for every image in the region, 2 is refuted by an image that onnxruntime confirms, 4 stays open."
 
 test: environment
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: environment
 	$(BIN)/ruff check certify tests models vnncomp

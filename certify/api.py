@@ -99,7 +99,7 @@ def load_problem(
 class RegionBounds:
     """Bounds on one region. outputs: (lower, upper), [n_outputs] each, of what `names` says; margins: [atoms] lower
     bounds, by atom number; hidden: (lower, upper) by name of each relaxed value; unstable: on how many elements each
-    relaxation is inexact.
+    relaxation is inexact; elements: how many each has.
     """
 
     goal: Goal
@@ -108,19 +108,21 @@ class RegionBounds:
     hidden: dict[str, tuple[np.ndarray, np.ndarray]]
     unstable: dict[str, int]
     names: tuple[str, ...]
+    elements: dict[str, int]
 
 
 def bound(
-    model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16
-) -> list[RegionBounds]:
+    model: Files, spec: str | Path, *, method: str = "crown", timeout: float = 60.0, most_regions: int = 16,
+    load: Load = load_model,
+) -> list[RegionBounds]:  # fmt: skip
     """Certified bounds of outputs, hidden values and margins on each input region of the spec, without any search.
 
-    method: ibp, crown or alpha-crown. Raises InputError for an unknown method or unusable input.
+    method: ibp, crown or alpha-crown. `load` as for `check`. Raises InputError for an unknown method or unusable input.
     """
     if method not in METHODS:
         raise InputError(f"there is no bound method '{method}'", f"choose one of: {', '.join(METHODS)}")
     budget = Budget.starting_now(timeout)
-    problem = load_problem(model, spec)
+    problem = load_problem(model, spec, load=load)
     goals = [goal for goal, _ in zip(problem.goals(), range(most_regions), strict=False)]
     with one_blas_thread():
         return [_bounds_of(problem, goal, METHODS[method], budget) for goal in goals]
@@ -143,5 +145,6 @@ def _bounds_of(problem: Problem, goal: Goal, method: str, budget: Budget) -> Reg
         node.name: int(to_numpy(node.nonlinear_op.inexact(*(relaxed.intervals[name] for name in node.inputs))).sum())
         for node in network.nonlinear
     }
+    elements = {node.name: int(np.prod(network.shapes[node.name], dtype=int)) for node in network.nonlinear}
     names = tuple(map(problem.output_name, range(n)))
-    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names)
+    return RegionBounds(goal, (lower[:n], -lower[n : 2 * n]), lower[2 * n :], hidden, unstable, names, elements)

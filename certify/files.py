@@ -38,11 +38,16 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all (through a temporary file beside it). Raises InputError if that fails."""
+    """Write a text file whole or not at all. Raises InputError if that fails."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all (through a temporary file beside it). Raises InputError if that fails."""
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

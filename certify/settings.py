@@ -9,6 +9,8 @@ from typing import Literal
 
 Device = Literal["auto", "cpu", "cuda"]
 Semantics = Literal["real", "float32"]
+# Of a distance between inputs: maximum, Euclidean, sum of absolute values.
+Norm = Literal["inf", "2", "1"]
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ def test_the_page(tmp_path: Path, environment: dict[str, str]) -> None:
         if spec.name not in (Path(HOLDS).name, Path(FAILS).name):
             spec.unlink()
     blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         done = shell(block, tmp_path, environment)
         assert done.returncode == 0, block + done.stderr
-    for name in ("first", "warm", "all"):
+    for name in ("first", "warm", "proofs", "all"):
         statuses = {Path(r.spec).name: r.status for r in read_journal(tmp_path / "runs" / name)}
         assert statuses == {Path(HOLDS).name: "unsat", Path(FAILS).name: "sat"}
 

@@ -15,7 +15,7 @@ from certify.batch.task import Task
 
 
 class ColdLane:
-    """Runs each task in a fresh process. folder: where counterexamples go, None for nowhere."""
+    """Runs each task in a fresh process. folder: where counterexamples and certificates go, None for nowhere."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.task: Task | None = None
@@ -41,6 +41,12 @@ class ColdLane:
             path = task.instance.witness_path(self._folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             arguments += ["--counterexample", str(path)]
+        if self._folder is not None and options.certificates:
+            path = task.instance.certificate_path(self._folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            arguments += ["--certificate", str(path)]
+        if options.recheck:
+            arguments += ["--recheck"]
         if options.memory is not None:
             arguments += ["--memory", repr(options.memory)]
         if options.processes is not None:

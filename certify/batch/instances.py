@@ -48,6 +48,10 @@ class Instance:
         """Where its counterexample lies below the folder of a campaign, as VNN-COMP keeps them."""
         return folder / (self.category or "-") / f"{self.name}.counterexample"
 
+    def certificate_path(self, folder: Path) -> Path:
+        """Where the certificate of its verdict lies below the folder of a campaign."""
+        return folder / "certificates" / (self.category or "-") / f"{self.name}.cert"
+
 
 def read_instances(sources: Iterable[str | Path]) -> list[Instance]:
     """The instances of several lists or folders, in order.

@@ -21,7 +21,8 @@ class Record:
     seconds by stage. bound: proven lower bound of the margin (positive means proved). witness: values by declared
     variable, flat, in declaration order. peak_mib: largest resident memory. started: UTC, ISO 8601. sha256: of each
     file, by its path. index: position in the list of instances, which results.csv keeps. trace: how
-    the bound moved, [seconds, bound, subproblems] each.
+    the bound moved, [seconds, bound, subproblems] each. changes: what is worse than for the model that this one is
+    compared with (regressed, weakened, slower), and in what way; empty where there is none.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Record:
     sha256: dict[str, str] = field(default_factory=dict)
     index: int = 0
     trace: list[list[float]] = field(default_factory=list)
+    changes: dict[str, str] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:

@@ -6,6 +6,7 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
 
 from certify.batch.child import Usage
 from certify.batch.lane import Lane, Lost, now, record_of
@@ -16,6 +17,16 @@ from certify.batch.task import Task
 PAUSE = 0.005
 # How often a task is tried whose process is killed from outside.
 ATTEMPTS = 5
+
+
+class Watch:
+    """Whoever wants to see how far it is; this one does not look."""
+
+    def done(self, record: Record) -> None:
+        """An instance has come to something."""
+
+    def running(self, tasks: Sequence[Task]) -> None:
+        """These run now."""
 
 
 def run(tasks: Iterable[Task], lanes: Sequence[Lane], tick: Callable[[], None] = lambda: None) -> Generator[Record]:
@@ -47,6 +58,17 @@ def run(tasks: Iterable[Task], lanes: Sequence[Lane], tick: Callable[[], None] =
     finally:
         for lane in lanes:
             lane.close()
+
+
+def local_lanes(folder: Path | None, count: int, warm: bool) -> list[Lane]:
+    """Lanes on this machine. folder: where counterexamples go. warm: workers that stay, not a process per task."""
+    if warm:
+        from certify.batch.warm import WarmLane
+
+        return [WarmLane(folder) for _ in range(count)]
+    from certify.batch.cold import ColdLane
+
+    return [ColdLane(folder) for _ in range(count)]
 
 
 def given_up(task: Task, lost: Lost) -> Record:

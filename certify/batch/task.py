@@ -21,7 +21,8 @@ class Options:
     """What every instance of a campaign is run with.
 
     timeout: seconds instead of the instance's own; memory: MiB, None for no limit; extra: more options of `certify
-    check`. processes: how many one instance may use, None for as many as there are cores.
+    check`. processes: how many one instance may use, None for as many as there are cores. certificates: whether one of
+    every verdict is kept beside the results; recheck: whether the checker must accept it before an answer is unsat.
     """
 
     timeout: float | None = None
@@ -29,6 +30,13 @@ class Options:
     backend: str = "native"
     extra: tuple[str, ...] = ()
     processes: int | None = None
+    certificates: bool = False
+    recheck: bool = False
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What is asked of a proof, if anything."""
+        return tuple(name for name in ("certificates", "recheck") if getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def make_tasks(instances: Iterable[Instance], options: Options) -> list[Task]:
         content = (
             [(name, sha256[file]) for name, file in instance.networks.items()],
             sha256[instance.spec],
-            (timeout, options.memory, options.backend, options.extra),
+            (timeout, options.memory, options.backend, options.extra, *options.evidence),
             __version__,
         )
         key = hashlib.sha256(json.dumps(content).encode()).hexdigest()

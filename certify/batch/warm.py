@@ -21,7 +21,10 @@ Outcome = TypeVar("Outcome", Record, Lost)
 
 
 class WarmLane:
-    """Runs tasks in one worker. folder: where counterexamples go, None for nowhere. growth: MiB, see above."""
+    """Runs tasks in one worker.
+
+    folder: where counterexamples and certificates go, None for nowhere; growth: MiB, see above.
+    """
 
     def __init__(self, folder: Path | None = None, growth: float = GROWTH) -> None:
         self.task: Task | None = None
@@ -37,9 +40,12 @@ class WarmLane:
             self._child = Child("certify.batch.worker", memory, self._error, task.options.processes, piped=True)
             self._first: float | None = None
         witness = None if self._folder is None else str(task.instance.witness_path(self._folder))
+        keep = self._folder is not None and task.options.certificates
+        certificate = str(task.instance.certificate_path(self._folder)) if self._folder and keep else None
         job = {
             "networks": task.instance.networks, "spec": task.instance.spec, "timeout": task.timeout,
             "backend": task.options.backend, "processes": task.options.processes, "counterexample": witness,
+            "certificate": certificate, "recheck": task.options.recheck,
         }  # fmt: skip
         self.task, self._started, self._clock, self._heard = task, now(), time.monotonic(), b""
         assert self._child.process.stdin is not None and self._child.process.stdout is not None

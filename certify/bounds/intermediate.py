@@ -10,6 +10,7 @@ import numpy as np
 
 from certify.arrays import Array, namespace, to_numpy
 from certify.bounds.backward import Rows, backward, rows_of
+from certify.bounds.ball import Ball
 from certify.bounds.interval import Interval, intersect
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.quadratic import joint_planes
@@ -29,7 +30,8 @@ ROUNDING_ONLY = 2.0**-30
 class Relaxed:
     """A network with bounds: intervals of the relaxed inputs and the relaxations made from them, by node name.
 
-    noise: by linear node, what rounding does to a walk through it (see `rounding`).
+    noise: by linear node, what rounding does to a walk through it (see `rounding`). ball: where the inputs lie in one,
+    the box being around it.
     """
 
     network: Network
@@ -38,6 +40,15 @@ class Relaxed:
     relaxations: dict[str, Relaxation] = field(default_factory=dict)
     planes: dict[str, Planes] = field(default_factory=dict)
     noise: dict[str, Array] = field(default_factory=dict)
+    ball: Ball | None = None
+
+    def least(self, form: LinearForm) -> Array:
+        """The smallest value of a form over the inputs, [batch, rows], rounding taken off."""
+        return form.lower(self.box) if self.ball is None else self.ball.lower(form)
+
+    def lowest(self, form: LinearForm) -> Array:
+        """An input for each row where the form is about that, [batch, rows, n_inputs]."""
+        return form.minimiser(self.box) if self.ball is None else self.ball.minimiser(form)
 
     def relax(self, node: Node, relaxation: Relaxation) -> None:
         """Take up a node's relaxation and plain CROWN's planes of it."""
@@ -55,7 +66,7 @@ class BoundRows(Protocol):
 def crown_rows(relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm]:
     """Plain CROWN: one backward walk with the starting planes."""
     form = backward(relaxed.network, rows, relaxed.planes, noise=relaxed.noise).form
-    return form.lower(relaxed.box), form
+    return relaxed.least(form), form
 
 
 def intermediate_bounds(
@@ -69,6 +80,7 @@ def intermediate_bounds(
     needed: Mapping[str, np.ndarray] | None = None,
     finished: dict[tuple[str, str], Interval] | None = None,
     whole: bool = False,
+    ball: Ball | None = None,
 ) -> Relaxed:
     """Bound the inputs of all relaxed nodes on each box, in topological order.
 
@@ -78,12 +90,13 @@ def intermediate_bounds(
     all boxes or [batch, k] for each; nothing else is tightened then. needed: by value name, the flat mask of elements
     that are worth it (`needed_for`). finished: receives what was tightened, and what is in it is not tightened again:
     so that a call which `bound_rows` broke off can be taken up. whole: whether all walks must begin at the relaxed
-    values and go through all that they depend on, as they do where forms or only are given.
+    values and go through all that they depend on, as they do where forms or only are given. ball: what the box is
+    around, if the inputs are in balls.
     Raises NumericalError on NaN.
     """
     known, left = known or {}, dict(only or {})
     whole = whole or forms is not None or only is not None
-    relaxed = Relaxed(network, box)
+    relaxed = Relaxed(network, box, ball=ball)
     ranges = {INPUT: intersect(box, known[INPUT]) if INPUT in known else box}
     tightened: dict[str, np.ndarray] = {}
     for node in network.nodes:

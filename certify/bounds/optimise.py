@@ -131,7 +131,7 @@ def _ascend(
     kept: dict[str, Array] = {}
     walk, planes = climb.walk()
     for iteration in range(ascent.iterations + 1):
-        lower = walk.form.lower(climb.relaxed.box)
+        lower = climb.relaxed.least(walk.form)
         if settle is None and ascent.iterations > 0:
             kept = _better(kept, climb.values, None if best is None else lower > best)
         best = lower if best is None else namespace(lower).maximum(best, lower)
@@ -174,7 +174,7 @@ def _in_single(
     relaxed: Relaxed, rows: Rows, splits: Mapping[str, Split], start: _Climb
 ) -> tuple[Relaxed, Rows, Mapping[str, tuple[Array, ...]], Mapping[str, Split], Mapping[str, Array]]:
     """The arguments of the same climb in single precision, without account of its rounding."""
-    draft = Relaxed(relaxed.network.single, Interval(*map(single, relaxed.box)))
+    draft = Relaxed(relaxed.network.single, Interval(*map(single, relaxed.box)), ball=relaxed.ball)
     for node in draft.network.nonlinear:
         inputs = [Interval(*map(single, relaxed.intervals[name])) for name in node.inputs]
         draft.relax(node, node.nonlinear_op.relax(*inputs))
@@ -246,7 +246,7 @@ class _Climb:
 
     def gradients(self, walk: Walk, planes: dict[str, Planes]) -> dict[str, Array]:
         """Gradient of each row's bound by its own values."""
-        x = walk.form.minimiser(self.relaxed.box)
+        x = self.relaxed.lowest(walk.form)
         found = forward_planes(self.network, x, planes, walk.weights)
         grads: dict[str, Array] = {}
         for name in self.nodes:

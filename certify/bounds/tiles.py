@@ -76,7 +76,7 @@ def _part(relaxed: Relaxed, cropped: Cropped) -> Relaxed:
         return array[inside]
 
     box = Interval(*(side[:, cropped.inputs] for side in relaxed.box))
-    part = Relaxed(cropped.network, box)
+    part = Relaxed(cropped.network, box, ball=None if relaxed.ball is None else relaxed.ball.part(cropped.inputs))
     for node in cropped.network.nodes:
         original = cropped.windows[node.name][0]
         if original in relaxed.noise:

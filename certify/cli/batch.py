@@ -51,6 +51,13 @@ def batch(
     warm: Annotated[
         bool, typer.Option("--warm", help="Workers that stay, for many small instances, not a process for each.")
     ] = False,
+    certificates: Annotated[
+        bool, typer.Option("--certificates", help="Keep a certificate of every verdict in DIR/certificates.")
+    ] = False,
+    recheck: Annotated[
+        bool,
+        typer.Option("--recheck", help="Say unsat only if the checker accepts the proof, as `certify check` does."),
+    ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first violation or error.")] = False,
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS|local", help="Run on a Ray cluster (needs certify[cluster]).")
@@ -79,10 +86,12 @@ def batch(
         _check_backend(backend)
         if cluster and warm:
             raise InputError("--warm and --cluster do not go together", "leave one of them out")
+        if cluster and certificates:
+            raise InputError("certificates are not brought back from a cluster", "--recheck checks them where they are")
         instances = read_instances(sources)
         instances = instances if shard is None else part_of(instances, shard)
         share = cpus if cluster else max(1, cores() // jobs) if jobs > 1 or warm else None
-        options = Options(timeout, memory, backend, processes=share)
+        options = Options(timeout, memory, backend, processes=share, certificates=certificates, recheck=recheck)
         with Journal(out, resume or bool(again)) as journal:
             tasks = list({task.identity: task for task in make_tasks(instances, options)}.values())
             open_tasks = [t for t in tasks if t.identity not in journal.records or _status(journal, t) in again]
@@ -116,17 +125,9 @@ def _keep(records: Generator[Record], journal: Journal, progress: BatchProgress,
 
 def _here(tasks: Sequence[Task], out: Path, jobs: int, warm: bool, progress: BatchProgress) -> Generator[Record]:
     """On this machine."""
-    from certify.batch.cold import ColdLane
-    from certify.batch.lane import Lane
-    from certify.batch.runner import run
+    from certify.batch.runner import local_lanes, run
 
-    lanes: list[Lane] = []
-    if warm:
-        from certify.batch.warm import WarmLane
-
-        lanes += [WarmLane(out) for _ in range(min(jobs, len(tasks)))]
-    else:
-        lanes += [ColdLane(out) for _ in range(min(jobs, len(tasks)))]
+    lanes = local_lanes(out, min(jobs, len(tasks)), warm)
     return run(tasks, lanes, lambda: progress.running([lane.task for lane in lanes if lane.task is not None]))
 
 

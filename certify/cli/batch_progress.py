@@ -13,6 +13,7 @@ import typer
 
 from certify.batch.instances import Instance
 from certify.batch.record import DECIDED, Record
+from certify.batch.runner import Watch
 
 if TYPE_CHECKING:
     from certify.batch.task import Task
@@ -22,7 +23,7 @@ REFRESH = 0.2
 MOST_NAMED = 8
 
 
-class BatchProgress:
+class BatchProgress(Watch):
     """Told what is running and what is done; shows it while active."""
 
     def __init__(self, total: int, earlier: Sequence[Record]) -> None:

@@ -18,7 +18,7 @@ from certify.cli.gate import FailOn, Gate, Reports, gate
 from certify.cli.networks import models_and_spec
 from certify.cli.watch import OwnProcess, watching
 from certify.errors import CertifyError
-from certify.report.policy import KINDS
+from certify.report.policy import KINDS, Result
 from certify.threads import cores, keep_freed_memory, limit_memory
 
 if TYPE_CHECKING:
@@ -256,4 +256,4 @@ class _Desk:
         self.gate.write_files(runs)
         show()
         self.gate.annotate(runs)
-        return self.gate.judge([(status, code)])
+        return self.gate.judge([Result(status, code)])

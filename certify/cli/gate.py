@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from certify.report.policy import KINDS, Policy, read_fail_on
+from certify.report.policy import KINDS, Policy, Result, read_fail_on
 
 if TYPE_CHECKING:
     from certify.batch.record import Record
-    from certify.report.write import Target
+    from certify.report.write import Reference, Target
 
 Reports = Annotated[
     list[str] | None,
@@ -39,41 +39,47 @@ class Gate:
     policy: Policy
     spoken: bool
 
-    def close(self, runs: Mapping[str, Sequence[Record]]) -> int:
+    def close(self, runs: Mapping[str, Sequence[Record]], reference: Reference | None = None) -> int:
         """Everything there is to say of these runs; the exit code. Raises InputError for a file that cannot be written.
 
-        runs: records by the name of their run, "" for the only one.
+        runs: records by the name of their run, "" for the only one. reference: where they are compared with one of
+        them, which is not judged itself.
         """
-        self.write_files(runs)
-        self.annotate(runs)
-        return self.judge([(r.status, r.exit_code) for records in runs.values() for r in records])
+        self.write_files(runs, reference)
+        self.annotate(runs, reference)
+        first = None if reference is None else reference.name
+        judged = [record for name, records in runs.items() if first is None or name != first for record in records]
+        return self.judge([Result(r.status, r.exit_code, r.changes) for r in judged])
 
-    def write_files(self, runs: Mapping[str, Sequence[Record]]) -> None:
+    def write_files(self, runs: Mapping[str, Sequence[Record]], reference: Reference | None = None) -> None:
         """Write the reports that are files."""
-        self._write([target for target in self.targets if target.file], runs)
+        self._write([target for target in self.targets if target.file], runs, reference)
 
-    def annotate(self, runs: Mapping[str, Sequence[Record]]) -> None:
+    def annotate(self, runs: Mapping[str, Sequence[Record]], reference: Reference | None = None) -> None:
         """Write the report that goes to standard output, after the answer."""
-        self._write([target for target in self.targets if not target.file], runs)
+        self._write([target for target in self.targets if not target.file], runs, reference)
 
-    def _write(self, targets: list[Target], runs: Mapping[str, Sequence[Record]]) -> None:
+    def _write(
+        self, targets: list[Target], runs: Mapping[str, Sequence[Record]], reference: Reference | None
+    ) -> None:  # fmt: skip
         if targets:
             from certify.report.write import write_reports
 
-            write_reports(targets, runs, self.policy)
+            write_reports(targets, runs, self.policy, reference)
 
-    def judge(self, results: Sequence[tuple[str, int]]) -> int:
-        """The exit code for results (status, exit code of an error)."""
+    def judge(self, results: Sequence[Result]) -> int:
+        """The exit code for these results."""
         if self.spoken:
-            typer.echo(f"gate: {self.policy.sentence([status for status, _ in results])}")
+            typer.echo(f"gate: {self.policy.sentence([self.policy.mark(r.status, r.changes) for r in results])}")
         return self.policy.exit_code(results)
 
 
 def gate(
     reports: Sequence[str] | None, fail_on: str | None, *, by_default: Sequence[str] = KINDS, expect: str | None = None,
-    quiet: bool = False,
+    quiet: bool = False, known: Sequence[str] = KINDS,
 ) -> Gate:  # fmt: skip
     """What the options ask for. by_default: the outcomes that fail without --fail-on. quiet: standard output is taken.
+    known: the words that --fail-on may list.
 
     Raises InputError for what they cannot mean.
     """
@@ -86,5 +92,5 @@ def gate(
         targets = read_targets(reports)
     if quiet and any(target.format == "github" for target in targets):
         raise InputError("--report github and --json - both write to standard output", "write the JSON to a file")
-    failing = frozenset(by_default) if fail_on is None else read_fail_on(fail_on)
+    failing = frozenset(by_default) if fail_on is None else read_fail_on(fail_on, known)
     return Gate(targets, Policy(failing, expect), fail_on is not None and not quiet)

@@ -1,37 +1,57 @@
-"""The command `certify`: one file per subcommand, imported with the others but heavy libraries only when one runs."""
+"""The command `certify`: one file per subcommand, imported when it is asked for."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from certify import __version__
-from certify.cli import backends, batch, bounds, check, export, inspect, merge, operators, report, score, solver, spec
 from certify.cli.leave import leave
 from certify.cli.watch import OwnProcess, process_start
 from certify.threads import limit_by_environment
 
+# Name of each command, in the order of --help, and the file that has it, where that is called otherwise.
+COMMANDS = {
+    "check": "", "bounds": "", "inspect": "", "spec": "",
+    "batch": "", "merge": "", "report": "", "score": "",
+    "harden": "", "trojan": "", "compare": "", "baseline": "", "diff": "", "suite": "",
+    "radius": "", "probability": "", "trigger": "", "latent": "", "monitor": "", "capability": "",
+    "export": "", "backends": "", "operators": "", "verify": "solver", "supports": "solver",
+}  # fmt: skip
+
+
+class Commands(TyperGroup):
+    """The commands, each imported and described when it is asked for: starting one must not cost the others' time."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, None if there is none: the group `app` of its file, or its function."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"certify.cli.{COMMANDS[cmd_name] or cmd_name}")
+        group = getattr(module, "app", None)
+        if group is not None:
+            return get_group(group)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command(cmd_name, **getattr(module, "SETTINGS", {}).get(cmd_name, {}))(getattr(module, cmd_name))
+        return get_command(alone)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Formal verification of neural networks: ONNX and VNN-LIB in, a verdict with evidence out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("check")(check.check)
-app.command("bounds")(bounds.bounds)
-app.command("inspect")(inspect.inspect)
-app.command("batch")(batch.batch)
-app.command("merge")(merge.merge)
-app.command("report")(report.report)
-app.command("score")(score.score)
-app.command("export")(export.export)
-app.command("backends")(backends.backends)
-app.command("operators")(operators.operators)
-app.command("verify")(solver.verify)
-app.command("supports", context_settings={"ignore_unknown_options": True})(solver.supports)
-app.add_typer(spec.app, name="spec")
 
 
 def _show_version(wanted: bool) -> None:

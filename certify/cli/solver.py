@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 WORDS = {"timeout": "timed-out"}
 LONGEST = 10**6  # seconds; the standard has no default
+
+
+SETTINGS: dict[str, dict[str, Any]] = {"supports": {"context_settings": {"ignore_unknown_options": True}}}
 
 
 def verify(

@@ -10,7 +10,7 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from certify.dataset import Dataset
-    from certify.query.syntax import Version
-    from certify.witness.runtime import Runtime
+    from certify.quantities.classifier import Classifier
 
 app = typer.Typer(help="Write, check and convert specifications.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,19 +55,26 @@ def robust(
     The label is that of the data set, or the model's own answer where it has none.
     """
     from certify.dataset import read_dataset
+    from certify.quantities.classifier import Classifier
+    from certify.query.robustness import robust_spec
 
     with reported():
-        classifier = _Classifier(model)
+        classifier = Classifier(model)
         samples = read_dataset(data, x, y)
+        inputs = classifier.rows(samples)
         wanted = index if index else range(len(samples.x))
         files: list[str] = []
         for number in wanted:
-            label = classifier.label(samples, number)
+            label = _label(classifier, samples, inputs, number)
             if label is None:
                 continue
             name = f"{model.name.split('.onnx')[0]}_{number}_eps{eps:g}.vnnlib"
             comment = f"{data.name} sample {number} (class {label}), maximum norm radius {eps:g}, for {model.name}"
-            text = classifier.spec(samples.x[number], eps, label, clip=clip, version=version.value, comment=comment)
+            text = robust_spec(
+                samples.x[number], eps, label, math.prod(classifier.output_shape), clip=clip, version=version.value,
+                dtype=classifier.dtype, shape=classifier.input_shape, output_shape=classifier.output_shape,
+                comment=comment,
+            )  # fmt: skip
             _write(out / name, text)
             files.append(name)
             if not index and len(files) == count:
@@ -82,55 +88,15 @@ def robust(
         typer.echo(f"{out}: {len(files)} specifications and instances.csv")
 
 
-class _Classifier:
-    """The model as a classifier: its one input, its one output of class scores, and what it answers."""
-
-    def __init__(self, path: Path) -> None:
-        from certify.files import resolve
-        from certify.network.read_onnx import read_proto
-        from certify.witness.runtime import Runtime
-
-        path = resolve(path)
-        graph = read_proto(path)[0].graph
-        self._runtime: Runtime = Runtime(path)
-        if len(self._runtime.inputs) != 1 or len(graph.output) != 1:
-            raise InputError(f"{path}: a classifier has one input and one output, this model has others too")
-        self._path = path
-        self._input_shape = _static_shape(self._runtime.inputs[0].shape)
-        self._output_shape = _static_shape([d.dim_value for d in graph.output[0].type.tensor_type.shape.dim])
-        types = {"tensor(float)": "float32", "tensor(double)": "float64"}
-        self._dtype = types.get(self._runtime.inputs[0].type, "")
-        if not self._dtype:
-            raise InputError(f"{path}: the input is a {self._runtime.inputs[0].type}, not float32 or float64")
-
-    def label(self, samples: Dataset, number: int) -> int | None:
-        """The class the sample has and the model gives it; None, with a message, where these differ."""
-        if not 0 <= number < len(samples.x):
-            raise InputError(f"there is no sample {number}: the data has {len(samples.x)}", "samples count from 0")
-        sample = samples.x[number]
-        if sample.size != math.prod(self._input_shape):
-            expected = f"the input of {self._path} has the shape {list(self._input_shape)}"
-            raise InputError(f"a sample has the shape {list(sample.shape)}, {expected}", "choose the array with --x")
-        answer = int(self._runtime(sample.ravel()).argmax())
-        if samples.y is None or int(samples.y[number]) == answer:
-            return answer
-        typer.echo(f"sample {number}: skipped, the model says {answer} instead of {int(samples.y[number])}", err=True)
-        return None
-
-    def spec(self, sample: np.ndarray, eps: float, label: int, *, clip: Any, version: Version, comment: str) -> str:
-        """The robustness specification of a sample."""
-        from certify.query.robustness import robust_spec
-
-        n_classes = math.prod(self._output_shape)
-        return robust_spec(
-            sample, eps, label, n_classes, clip=clip, version=version, dtype=self._dtype,
-            shape=self._input_shape, output_shape=self._output_shape, comment=comment,
-        )  # fmt: skip
-
-
-def _static_shape(shape: list[Any]) -> tuple[int, ...]:
-    """The shape with every axis of unknown length, such as the batch, as 1."""
-    return tuple(n if isinstance(n, int) and n > 0 else 1 for n in shape)
+def _label(classifier: Classifier, samples: Dataset, inputs: np.ndarray, number: int) -> int | None:
+    """The class the sample has and the model gives it; None, with a message, where these differ."""
+    if not 0 <= number < len(samples):
+        raise InputError(f"there is no sample {number}: the data has {len(samples)}", "samples count from 0")
+    answer = int(classifier.scores(inputs[number : number + 1])[0].argmax())
+    if samples.y is None or int(samples.y[number]) == answer:
+        return answer
+    typer.echo(f"sample {number}: skipped, the model says {answer} instead of {int(samples.y[number])}", err=True)
+    return None
 
 
 def _write(path: Path, text: str) -> None:

@@ -245,10 +245,7 @@ class GraphReader:
             self.known.update(followed)
             return
         operands = tuple(self._tensor(name) if name else None for name in node.input)
-        try:
-            attributes = {a.name: _attribute(a) for a in node.attribute}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{self.path}: node '{label}' has a damaged attribute: {error}") from error
+        attributes = attributes_of(node, label, str(self.path))
         used = tuple(name for name in node.output if name)
         spec = NodeSpec(node.op_type, label, self.opset, operands, attributes, len(used))
         self.build.source = f"{node.op_type} {label}"
@@ -341,8 +338,16 @@ def _element_type(array: np.ndarray) -> int:
     return helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
+def attributes_of(node: onnx.NodeProto, label: str, file: str) -> dict[str, Any]:
+    """The attributes as plain Python values: bytes become str, tensors become arrays. Raises ModelError."""
+    try:
+        return {a.name: _attribute(a) for a in node.attribute}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{file}: node '{label}' has a damaged attribute: {error}") from error
+
+
 def _attribute(attribute: onnx.AttributeProto) -> Any:
-    """The attribute as a plain Python value: bytes become str, tensors become arrays."""
+    """The attribute as a plain Python value."""
     from onnx import TensorProto, helper, numpy_helper
 
     value = helper.get_attribute_value(attribute)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from certify.batch.origin import origin_of
 from certify.batch.record import Record
-from certify.report.policy import Mark, Outcome, Policy, outcome_of
+from certify.report.policy import CHANGES, Change, Mark, Outcome, Policy, outcome_of
 
 MOST_VALUES = 8
 
@@ -23,7 +23,7 @@ class Finding:
     """
 
     record: Record
-    kind: Outcome | None
+    kind: Outcome | Change | None
     mark: Mark
     run: str = ""
 
@@ -53,7 +53,8 @@ class Finding:
         """What came out, of which specification, for which model."""
         expected = " (this was expected)" if self.kind is None and self.outcome == "violated" else ""
         surprise = " (the opposite was expected)" if self.kind == "violated" and self.outcome == "proved" else ""
-        return f"{self.outcome}: {Path(self.record.spec).name} for {self.models}{expected}{surprise}"
+        worse = f"{self.kind}, " if self.kind in CHANGES else ""
+        return f"{worse}{self.outcome}: {Path(self.record.spec).name} for {self.models}{expected}{surprise}"
 
     @property
     def message(self) -> str:
@@ -62,6 +63,7 @@ class Finding:
         lines = [record.reason or record.status]
         if self.outcome == "undecided":
             lines[0] = f"neither proved nor violated: {lines[0]}"
+        lines[:0] = [f"{change}: {why}" for change, why in record.changes.items()]
         if record.bound is not None:
             lines.append(f"proven: margin >= {record.bound:.6g} (above 0 is safe)")
         lines += [f"{name} = {shown(values)}" for name, values in (record.witness or {}).items()]
@@ -84,7 +86,7 @@ class Finding:
 
 def findings(records: Sequence[Record], policy: Policy, run: str = "") -> list[Finding]:
     """The records of a run under a policy, in their order."""
-    return [Finding(record, policy.kind(record.status), policy.mark(record.status), run) for record in records]
+    return [Finding(r, policy.kind(r.status, r.changes), policy.mark(r.status, r.changes), run) for r in records]
 
 
 def shown(values: Sequence[float], most: int = MOST_VALUES) -> str:

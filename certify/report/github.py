@@ -20,7 +20,7 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
     commands: dict[str, list[Finding]] = {"error": [], "warning": [], "notice": []}
     for finding in findings:
         if finding.kind is not None:
-            tolerated = "warning" if finding.kind == "violated" else "notice"
+            tolerated = "warning" if finding.kind in ("violated", "regressed") else "notice"
             commands["error" if finding.mark == "failed" else tolerated].append(finding)
     return "".join(line + "\n" for command, mine in commands.items() for line in _lines(command, mine))
 

@@ -11,8 +11,9 @@ from certify.errors import InputError
 from certify.report.entry import Curve, entries
 from certify.report.finding import Finding
 from certify.report.pairs import pairs
-from certify.report.policy import OUTCOMES, Policy
+from certify.report.policy import CHANGES, OUTCOMES, Policy
 from certify.report.summary import by_category, causes
+from certify.report.table import Table
 
 # Of the table of instances: a word for addresses (?sort=seconds) and the heading.
 COLUMNS = (
@@ -22,8 +23,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def text(findings: Sequence[Finding], policy: Policy) -> str:
-    """The page. Raises InputError where the libraries of the extra `report` are not installed."""
+def text(findings: Sequence[Finding], policy: Policy, tables: Sequence[Table] = ()) -> str:
+    """The page. tables: to show before the instances.
+
+    Raises InputError where the libraries of the extra `report` are not installed."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -45,11 +48,11 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    sentence = policy.sentence([finding.record.status for finding in findings])
+    sentence = policy.sentence([finding.mark for finding in findings])
     environment.filters.update(name=lambda path: Path(path).name, identity=id)
     return environment.get_template("page.html").render(
         version=__version__, runs=runs, rows=rows, outcomes=OUTCOMES, curve=Curve, causes=causes(findings),
-        columns=COLUMNS, summary=by_category(findings), sentence=sentence,
+        columns=COLUMNS, summary=by_category(findings), sentence=sentence, tables=tables, changes=CHANGES,
         plots=plots + [(title, Markup(plot)) for title, plot, _ in compared], anchors=anchors,
         conflicts=[(title, pair) for title, _, found in compared for pair in found if pair.conflicting],
     )  # fmt: skip

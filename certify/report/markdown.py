@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from certify.report.finding import Finding
-from certify.report.policy import OUTCOMES, Policy
+from certify.report.policy import CHANGES, OUTCOMES, Policy
 from certify.report.summary import Cause, by_category, causes
+from certify.report.table import Table
 
 # GitHub takes summaries of up to 1 MiB; a table of a few hundred rows is the most that anybody reads.
 MOST_ROWS = 500
@@ -15,10 +16,12 @@ _MARKS = {"passed": "✅", "tolerated": "⚠️", "failed": "❌"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@:])")
 
 
-def text(findings: Sequence[Finding], policy: Policy) -> str:
-    """The whole document."""
-    parts = ["# certify", policy.sentence([finding.record.status for finding in findings])]
+def text(findings: Sequence[Finding], policy: Policy, tables: Sequence[Table] = ()) -> str:
+    """The whole document. tables: to show before the instances."""
+    parts = ["# certify", policy.sentence([finding.mark for finding in findings])]
     parts.append(_table(("benchmark", *OUTCOMES, "seconds"), _summary(findings)))
+    for table in tables:
+        parts += [f"## {_escaped(table.title)}", _table(table.head, table.rows), *filter(None, [_escaped(table.note)])]
     found = causes(findings)
     if found:
         parts += ["## Without an answer", _table(("instances", "status", "why", "closest margin", "next"), _why(found))]
@@ -47,7 +50,8 @@ def _rows(findings: Sequence[Finding]) -> Iterable[tuple[str, ...]]:
         record = finding.record
         bound = "" if record.bound is None else f"{record.bound:.4g}"
         verdict = record.status if finding.outcome == "undecided" else finding.outcome
-        reason = "" if record.decided else record.reason
+        verdict = f"{verdict}, {finding.kind}" if finding.kind in CHANGES else verdict
+        reason = "; ".join([*record.changes.values(), *([] if record.decided else [record.reason])])
         yield _MARKS[finding.mark], verdict, finding.models, record.spec, f"{record.wall:.2f}", bound, reason
 
 

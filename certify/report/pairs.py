@@ -20,16 +20,20 @@ class Pair:
 
     @property
     def conflicting(self) -> bool:
-        """Whether one says proved and the other violated: one of them is wrong."""
-        return {self.first.record.status, self.second.record.status} == {"sat", "unsat"}
+        """Whether one says proved and the other violated of the same files: one of them is wrong."""
+        first, second = self.first.record, self.second.record
+        known = bool(first.sha256 and second.sha256)
+        differ = known and sorted(first.sha256.values()) != sorted(second.sha256.values())
+        return not differ and {first.status, second.status} == {"sat", "unsat"}
 
 
 def pairs(first: Sequence[Finding], second: Sequence[Finding]) -> list[Pair]:
     """The instances that both runs have, in the order of the first.
 
-    The same are those with the same files; where that is nowhere so, those with the same names of files.
+    The same are those with the same files; where that is nowhere so, those with the same names of files; where not even
+    that is so, those with the same specification, for different models.
     """
-    return _joined(first, second, _digests) or _joined(first, second, _names)
+    return _joined(first, second, _digests) or _joined(first, second, _names) or _joined(first, second, _spec)
 
 
 def _joined(first: Sequence[Finding], second: Sequence[Finding], key: Callable[[Record], Any]) -> list[Pair]:
@@ -44,3 +48,7 @@ def _digests(record: Record) -> frozenset[str] | None:
 def _names(record: Record) -> tuple[str, ...]:
     files = [record.spec, *(f"{name}={file}" for name, file in sorted(record.networks.items()))]
     return (record.category, *(Path(file.removesuffix(".gz")).name for file in files))
+
+
+def _spec(record: Record) -> tuple[str, str]:
+    return record.category, record.spec

@@ -16,13 +16,17 @@ from urllib.parse import quote
 
 from certify import __version__
 from certify.report.finding import Finding, in_checkout
-from certify.report.policy import KINDS, Policy
+from certify.report.policy import CHANGES, KINDS, Policy
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+RULES = (*KINDS, *CHANGES)
 _RULES = {
     "violated": "A property of a neural network does not hold: onnxruntime confirms an input that breaks it.",
     "undecided": "A property of a neural network is neither proved nor violated within the time and memory given.",
     "error": "A property of a neural network could not be checked.",
+    "regressed": "A property was proved for one neural network and is violated by the one that came of it.",
+    "weakened": "A property was proved for one neural network; for the one that came of it, less or nothing is proved.",
+    "slower": "The proof of a property takes longer for a neural network than for the one that it came of.",
 }
 
 
@@ -34,7 +38,7 @@ def text(findings: Sequence[Finding], policy: Policy) -> str:
         "version": __version__,
         "rules": [
             {"id": f"certify/{kind}", "name": kind.capitalize(), "shortDescription": {"text": _RULES[kind]}}
-            for kind in KINDS
+            for kind in RULES
         ],
     }
     run = {
@@ -51,7 +55,7 @@ def _result(finding: Finding) -> dict[str, Any]:
     known = {"status": record.status, "seconds": record.wall, "bound": record.bound, "model": finding.model}
     result: dict[str, Any] = {
         "ruleId": f"certify/{kind}",
-        "ruleIndex": KINDS.index(kind),
+        "ruleIndex": RULES.index(kind),
         "message": {"text": f"{finding.title}\n{finding.message}"},
         "locations": [_location(finding)],
         "partialFingerprints": {"instance/v1": _fingerprint(finding)},

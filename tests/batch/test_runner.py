@@ -105,6 +105,22 @@ def test_verdicts_and_what_they_took(lane: type[Lane], tmp_path: Path):
 
 
 @LANES
+def test_certificates_are_kept_and_hold(lane: type[Lane], tmp_path: Path):
+    options = Options(processes=1, certificates=True, recheck=True)
+    found = through(lane(tmp_path), tasks(options=options))
+    assert [record.status for record in found] == ["unsat", "sat"]
+    for instance in INSTANCES:
+        files = [instance.networks[""], instance.spec, str(instance.certificate_path(tmp_path))]
+        said = subprocess.run([sys.executable, "-m", "certify.checker", *files], capture_output=True, text=True)
+        assert said.returncode == 0, said.stdout
+
+
+def test_what_is_asked_of_proofs_is_part_of_the_key():
+    plain, asked = (tasks(options=Options(recheck=recheck))[0].key for recheck in (False, True))
+    assert plain != asked
+
+
+@LANES
 def test_errors_are_records(lane: type[Lane], tmp_path: Path):
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
     bad = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from certify.errors import InputError
-from certify.report.policy import KINDS, Policy, outcome_of, read_fail_on
+from certify.report.policy import CHANGES, KINDS, Policy, Result, outcome_of, read_fail_on, read_limits
 
 STATUSES = ("unsat", "sat", "unknown", "timeout", "out-of-memory", "error")
 
@@ -37,7 +37,7 @@ def test_only_what_is_listed_fails(kind: str) -> None:
 def test_what_is_expected_passes(expect: str, status: str, mark: str, code: int) -> None:
     policy = Policy(expect=expect)
     assert policy.mark(status) == mark
-    assert policy.exit_code([(status, 0)]) == code
+    assert policy.exit_code([Result(status)]) == code
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_what_is_expected_passes(expect: str, status: str, mark: str, code: int)
     ],
 )
 def test_the_gravest_result_is_the_exit_code(results: list[tuple[str, int]], code: int) -> None:
-    assert Policy().exit_code(results) == code
-    assert Policy(frozenset()).exit_code(results) == 0
+    assert Policy().exit_code([Result(*result) for result in results]) == code
+    assert Policy(frozenset()).exit_code([Result(*result) for result in results]) == 0
 
 
 def test_marks_and_exit_code_agree_under_every_policy() -> None:
@@ -63,8 +63,8 @@ def test_marks_and_exit_code_agree_under_every_policy() -> None:
     ]
     for policy in policies:
         for status in STATUSES:
-            assert (policy.exit_code([(status, 0)]) != 0) == (policy.mark(status) == "failed")
-            assert policy.sentence([status]).startswith(f"1 {policy.mark(status)} (fail on ")
+            assert (policy.exit_code([Result(status)]) != 0) == (policy.mark(status) == "failed")
+            assert policy.sentence([policy.mark(status)]).startswith(f"1 {policy.mark(status)} (fail on ")
 
 
 def test_reading_the_option() -> None:
@@ -73,3 +73,35 @@ def test_reading_the_option() -> None:
     for text in ("sat", "", "none,error", "violated;error"):
         with pytest.raises(InputError, match="--fail-on"):
             read_fail_on(text)
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "status", "changes", "kind", "mark", "code"),
+    [
+        (["regressed", "undecided"], "sat", ["regressed"], "regressed", "failed", 1),
+        (["regressed", "undecided"], "sat", [], "violated", "tolerated", 0),
+        (["regressed", "undecided"], "timeout", ["weakened"], "undecided", "failed", 3),
+        (["regressed", "weakened"], "timeout", ["weakened"], "weakened", "failed", 1),
+        (["weakened", "undecided"], "timeout", ["weakened"], "weakened", "failed", 1),
+        (["regressed"], "unsat", ["weakened", "slower"], "weakened", "tolerated", 0),
+        (["slower"], "unsat", ["weakened", "slower"], "slower", "failed", 1),
+        (["slower"], "unsat", [], None, "passed", 0),
+    ],
+)
+def test_what_has_become_worse(fail_on, status: str, changes: list[str], kind: str | None, mark: str, code: int):
+    policy = Policy(frozenset(fail_on))
+    assert policy.kind(status, changes) == kind
+    assert policy.mark(status, changes) == mark
+    assert policy.exit_code([Result(status, 0, changes)]) == code
+
+
+def test_limits_stand_behind_their_words() -> None:
+    assert read_limits("regressed,weakened:25%, slower:1.5x") == (
+        "regressed,weakened,slower", {"weakened": 0.25, "slower": 1.5}
+    )  # fmt: skip
+    assert read_fail_on("regressed,slower", CHANGES) == {"regressed", "slower"}
+    for text in ("slower:2", "slower:.5x", "weakened:2x", "weakened:101%", "weakened:nan%", "regressed:2x", "slower:"):
+        with pytest.raises(InputError, match="--fail-on"):
+            read_limits(text)
+    with pytest.raises(InputError, match="is not an outcome"):
+        read_fail_on("regressed")

@@ -8,6 +8,7 @@ import numpy as np
 
 from certify.arrays import Array
 from certify.bounds.backward import Rows
+from certify.bounds.ball import Ball
 from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermediate_bounds
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
@@ -32,14 +33,16 @@ def tighten(
     record: Record | None = None,
     needed: Mapping[str, np.ndarray] | None = None,
     ascent: Ascent = ASCENT,
+    ball: Ball | None = None,
 ) -> Relaxed:
     """Optimised bounds of all relaxed inputs, intersected with those known; plain CROWN once the time is up.
 
     shared: who else takes part, as a way to bound rows made of another. record: told of every ascent, all of which go
-    through the whole network then. needed: see `intermediate_bounds`.
+    through the whole network then. needed, ball: see `intermediate_bounds`.
     """
     way = shared(optimised(expired, record, ascent))
-    return intermediate_bounds(network, box, known=known, bound_rows=way, needed=needed, whole=record is not None)
+    whole = record is not None
+    return intermediate_bounds(network, box, known=known, bound_rows=way, needed=needed, whole=whole, ball=ball)
 
 
 def optimised(expired: Callable[[], bool], record: Record | None = None, ascent: Ascent = ASCENT) -> BoundRows:

@@ -1,0 +1,1 @@
+"""One intervention per file; the command line names it as the file."""

@@ -1,0 +1,1 @@
+"""Numbers with proofs: how far, how often, how much."""

@@ -1,0 +1,1 @@
+"""Studies: the whole experiment on one data set, from training to one page of results."""
