@@ -20,6 +20,7 @@ from certify.problem import Problem
 from certify.search.branch_and_bound import Accept, Helper, Progress
 from certify.search.input_split import InputSplit
 from certify.search.prove import Prover
+from certify.search.tree import RowForest
 from certify.settings import Budget, Settings
 from certify.threads import threads_wanted
 
@@ -88,12 +89,12 @@ class NativeProver(Prover):
 
         return falsify(self.problem, self.few, self.network, seed, self.budget, boxes=self._two)
 
-    def _shared(self, bound_rows: BoundRows) -> BoundRows:
+    def _shared(self, bound_rows: BoundRows, record: list[RowForest] | None) -> BoundRows:
         if not self._two:
-            return super()._shared(bound_rows)
+            return super()._shared(bound_rows, record)
         from certify.backends.native_sharing import RowSharer
 
-        return RowSharer(bound_rows)
+        return RowSharer(bound_rows, record)
 
 
 def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Progress) -> Prover:

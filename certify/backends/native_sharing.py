@@ -16,7 +16,7 @@ from certify.bounds.intermediate import BoundRows, Relaxed
 from certify.bounds.linear_form import LinearForm
 from certify.search.branch_and_bound import Accept, Outcome, Progress, branch_and_bound
 from certify.search.frontier import Frontier
-from certify.search.tree import SearchTree, Step
+from certify.search.tree import RowForest, SearchTree, Step
 from certify.search.value_split import ValueSplit
 from certify.settings import Budget
 
@@ -178,29 +178,46 @@ class _Giver:
 
 
 class RowSharer:
-    """A way to bound rows that leaves every other row to another process; rows that are lost with it stay unbounded."""
+    """A way to bound rows that leaves those of every other element to another process.
 
-    def __init__(self, bound_rows: BoundRows) -> None:
-        self._bound_rows = bound_rows
+    Rows that are lost with it stay unbounded. record: the list in which the way that is shared keeps what shows its
+    bounds, if it does; what the other process adds to its own comes along.
+    """
+
+    def __init__(self, bound_rows: BoundRows, record: list[RowForest] | None = None) -> None:
+        self._bound_rows, self._record = bound_rows, record
 
     def __call__(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, LinearForm | None]:
         """Lower bounds [1, rows]."""
         if rows.count < FEWEST_ROWS:
             return self._bound_rows(relaxed, rows)
-        halves = [_every_other(rows, first) for first in (0, 1)]
-        other = SecondProcess(lambda send: send(self._bound_rows(relaxed, halves[1])[0]))
+        (mine, half), (theirs, other_half) = (_every_other(rows, first) for first in (0, 1))
+        other = SecondProcess(lambda send: send(self._there(relaxed, other_half)))
         try:
             lower = np.full((1, rows.count), -np.inf)
-            lower[:, 0::2], _ = self._bound_rows(relaxed, halves[0])
+            lower[:, mine], _ = self._bound_rows(relaxed, half)
             ended = received = False
             while not ended and not received:
                 ended = other.ended
-                for part in other.received(wait=0.05):
-                    lower[:, 1::2], received = part, True
+                for bounds, recorded in other.received(wait=0.05):
+                    lower[:, theirs], received = bounds, True
+                    if self._record is not None:
+                        self._record.extend(recorded)
         finally:
             other.end()
         return lower, None
 
+    def _there(self, relaxed: Relaxed, rows: Rows) -> tuple[Array, list[RowForest]]:
+        """In the other process: bounds of its rows, and what it recorded of them."""
+        before = len(self._record or [])
+        return self._bound_rows(relaxed, rows)[0], (self._record or [])[before:]
 
-def _every_other(rows: Rows, first: int) -> Rows:
-    return Rows({name: part[:, first::2] for name, part in rows.coefficients.items()}, rows.offset[:, first::2])
+
+def _every_other(rows: Rows, first: int) -> tuple[np.ndarray, Rows]:
+    """Places of the rows of every other element, both sides of each, and those rows."""
+    count = rows.count // 2
+    chosen = np.arange(first, count, 2)
+    places = np.concatenate([chosen, count + chosen])
+    coefficients = {name: part[:, places] for name, part in rows.coefficients.items()}
+    elements = None if rows.elements is None else rows.elements[..., first::2]
+    return places, Rows(coefficients, rows.offset[:, places], elements)

@@ -19,12 +19,17 @@ from certify.ops.kinds import Planes
 
 @dataclass(frozen=True)
 class Ascent:
-    """How to climb: iterations, step sizes of slopes and multipliers, and their decay per iteration."""
+    """How to climb: iterations, step sizes of slopes and multipliers, and their decay per iteration.
+
+    levels: slopes found in single precision are rounded to multiples of one over this before they are evaluated, so
+    that little has to be written down to evaluate them again.
+    """
 
     iterations: int = 20
     slope_rate: float = 0.25
     multiplier_rate: float = 0.05
     decay: float = 0.98
+    levels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class Adam:
 
 
 Settle = Callable[[Array], Array]
-# Is told of an ascent for elements of a hidden value: the value's name, the rows, and what was found.
-Record = Callable[[str, Rows, Optimised], None]
+# Is told of an ascent for elements of a hidden value, the output of the network relaxed: the rows, and what was found.
+Record = Callable[[Relaxed, Rows, Optimised], None]
 
 
 def optimise(
@@ -110,7 +115,9 @@ def optimise(
         _ascend(draft, ascent, settle, expired)
         if all(bool(namespace(value).isfinite(value).all()) for value in draft.values.values()):
             # In double from here on: with p itself in single, 1 - p would not be what is left of one.
-            climb.values, ascent = {key: double(value) for key, value in draft.values.items()}, Ascent(iterations=0)
+            climb.values = {key: double(value) for key, value in draft.values.items()}
+            climb.round_slopes(ascent.levels)
+            ascent = Ascent(iterations=0)
     walk, lower, settled = _ascend(climb, ascent, settle, expired)
     return Optimised(lower, walk.form, walk.weights, climb.slopes(), climb.multipliers(), settled)
 
@@ -254,6 +261,12 @@ class _Climb:
             value = found[name] if split.point is None else found[name] - split.point[:, None]
             grads[f"beta:{name}"] = -split.sign[:, None] * value
         return grads
+
+    def round_slopes(self, levels: int | None) -> None:
+        """To multiples of 1 / levels, if there are levels."""
+        for key, value in self.values.items():
+            if levels is not None and key.startswith("alpha"):
+                self.values[key] = namespace(value).round(value * levels) / levels
 
     def project(self) -> None:
         """Back into the sound range: parameters in [0, 1], multipliers >= 0."""

@@ -23,10 +23,14 @@ class Arrays(Protocol):
         """One array."""
 
 
+# By value, the flat elements that a network has of another one's.
+Kept = Mapping[str, np.ndarray]
+
+
 class Columns:
     """The free entries, elements whose sign is open at the root: what slopes, multipliers and cuts refer to.
 
-    Arrays of the tree are those of a network without dead rectifiers; `kept` says which elements they hold.
+    Arrays may be those of a network without dead rectifiers: `kept` says which elements they hold, by value.
     """
 
     def __init__(self, network: Network, ground: Ground) -> None:
@@ -38,7 +42,7 @@ class Columns:
         if len(set(self.values)) != len(self.values):
             raise CertificateError("two rectifiers of the same value cannot be written down")
         assert ground.relaxed is not None
-        self.kept, self.elements = ground.kept, []
+        self.elements: list[np.ndarray] = []
         for value in self.values:
             interval = ground.relaxed.intervals.get(value)
             if interval is None:  # the cheapest bounds sufficed, and nothing refers to anything
@@ -52,21 +56,21 @@ class Columns:
     def __len__(self) -> int:
         return int(self.start[-1])
 
-    def of(self, value: str, elements: np.ndarray, whole: bool = False) -> np.ndarray:
-        """Places of flat elements of a value in the list. whole: elements of the problem's network, not the tree's."""
+    def of(self, value: str, elements: np.ndarray) -> np.ndarray:
+        """Places of flat elements of a value, in the problem's network, in the list."""
         number = self.values.index(value)
-        elements = elements if whole or value not in self.kept else self.kept[value][elements]
         place = np.searchsorted(self.elements[number], elements)
         mine = self.elements[number]
-        if not len(mine) or (mine[np.minimum(place, len(mine) - 1)] != elements).any():
+        if len(elements) and (not len(mine) or (mine[np.minimum(place, len(mine) - 1)] != elements).any()):
             raise CertificateError("a split of a value that was stable at the root cannot be written down")
         return self.start[number] + place
 
-    def gather(self, parts: Mapping[str, Array], names: list[str], shape: tuple[int, int], *, whole: bool = False,
+    def gather(self, parts: Mapping[str, Array], names: list[str], shape: tuple[int, int], kept: Kept, *,
                most: int | None = None) -> np.ndarray:  # fmt: skip
         """[nodes, rows, entries] of arrays [nodes or 1, rows, *shape] by name, zero where there are none.
 
-        names: of the arrays that belong to the rectifiers, in order; most: how many rectifiers to take.
+        names: of the arrays that belong to the rectifiers, in order; kept: which elements they hold, by value; most:
+        how many rectifiers to take.
         """
         count = len(names) if most is None else most
         found = np.zeros((*shape, int(self.start[count])), dtype=np.float32)
@@ -77,20 +81,21 @@ class Columns:
             flat = to_numpy(parts[name])
             flat = np.broadcast_to(flat, (*shape, *flat.shape[2:])).reshape(*shape, int(np.prod(flat.shape[2:])))
             elements = self.elements[number]
-            if not whole and value in self.kept:
-                elements = np.searchsorted(self.kept[value], elements)
-            found[..., self.start[number] : self.start[number + 1]] = flat[..., elements]
+            held, place = np.ones(len(elements), dtype=bool), elements
+            if value in kept:
+                held = np.isin(elements, kept[value])
+                place = np.searchsorted(kept[value], elements)
+            found[..., self.start[number] + np.flatnonzero(held)] = flat[..., place[held]]
         return found
 
-    def slopes(self, slopes: Mapping[str, tuple[Array, ...]], shape: tuple[int, int], **how: Any) -> np.ndarray:
+    def slopes(self, slopes: Mapping[str, tuple[Array, ...]], *where: Any, **how: Any) -> np.ndarray:
         """The same of slopes, which come as tuples of one."""
-        return np.clip(
-            self.gather({name: parts[0] for name, parts in slopes.items()}, self.nodes, shape, **how), 0.0, 1.0
-        )
+        only = {name: parts[0] for name, parts in slopes.items()}
+        return np.clip(self.gather(only, self.nodes, *where, **how), 0.0, 1.0)
 
-    def multipliers(self, multipliers: Mapping[str, Array], shape: tuple[int, int], **how: Any) -> np.ndarray:
+    def multipliers(self, multipliers: Mapping[str, Array], *where: Any, **how: Any) -> np.ndarray:
         """The same of multipliers, which come by value."""
-        return np.maximum(self.gather(multipliers, self.values, shape, **how), 0.0)
+        return np.maximum(self.gather(multipliers, self.values, *where, **how), 0.0)
 
 
 def write_signs(writer: Arrays, name: str, problem: Problem, tree: SearchTree) -> dict[str, Any]:
@@ -102,9 +107,9 @@ def write_signs(writer: Arrays, name: str, problem: Problem, tree: SearchTree) -
     goal = next(goal for i, goal in enumerate(problem.goals()) if i == number)
     writer.array(f"{name}/free_rectifier", columns.rectifier.astype(np.int32))
     writer.array(f"{name}/free_element", np.concatenate([*columns.elements, np.zeros(0, dtype=int)]).astype(np.int32))
-    hidden = _hidden(writer, name, columns, ground)
+    hidden = write_forests(writer, name, columns, ground)
     if ground.slopes:
-        slopes = columns.slopes(ground.slopes, (1, len(goal.atoms)), whole=True)[0]
+        slopes = columns.slopes(ground.slopes, (1, len(goal.atoms)), ground.shrunk)[0]
         writer.array(f"{name}/root_slopes", slopes)
     wanted: list[int] = []
     if ground.clauses:
@@ -123,27 +128,32 @@ def write_signs(writer: Arrays, name: str, problem: Problem, tree: SearchTree) -
     }
 
 
-def _hidden(writer: Arrays, name: str, columns: Columns, ground: Ground) -> list[int]:
-    """Bounds of hidden values at the root: elements, and slopes of what comes before them."""
-    found = []
-    for group, walk in enumerate(ground.walks):
-        k = columns.values.index(walk.value)
-        elements = walk.elements[0]
-        slopes = columns.slopes(walk.slopes, (1, 2 * len(elements)), whole=True, most=k)[0]
-        writer.array(f"{name}/hidden_{group}_elements", elements.astype(np.int32))
-        writer.array(f"{name}/hidden_{group}_slopes", slopes)
-        found.append(k)
-    return found
+def write_forests(writer: Arrays, name: str, columns: Columns, ground: Ground) -> list[list[int]]:
+    """How hidden values are bounded at the root, turn by turn; the rectifiers that each turn's forests are about."""
+    for turn, forests in enumerate(ground.turns):
+        for group, forest in enumerate(forests):
+            k, start = columns.values.index(forest.value), f"{name}/hidden_{turn}_{group}_"
+            place = np.concatenate([columns.of(value, found) for value, found in forest.open.items()])
+            slopes = np.zeros((len(forest.slopes), int(columns.start[k])), dtype=np.uint8)
+            slopes[:, place] = forest.slopes
+            writer.array(f"{start}elements", forest.elements.astype(np.int32))
+            writer.array(f"{start}cut_node", forest.cut_node.astype(np.int32))
+            writer.array(f"{start}cut_free", place[forest.cut_column].astype(np.int32))
+            writer.array(f"{start}slopes", slopes)
+            writer.array(f"{start}multipliers", forest.multipliers)
+    return [[columns.values.index(forest.value) for forest in forests] for forests in ground.turns]
 
 
 def _trees(writer: Arrays, name: str, columns: Columns, tree: SearchTree, width: int) -> None:
     """The cuts, and the evidence at nodes."""
+    assert tree.ground is not None
+    kept = tree.ground.kept
     cuts = [step for step in tree.steps if isinstance(step, ValueCut)]
     if any((np.asarray(cut.point) != 0.0).any() for cut in cuts):
         raise CertificateError("splits at other points than zero cannot be written down so far")
     branches = Branches.of(cuts, len(tree.roots))
     writer.array(f"{name}/cut_node", branches.node)
-    places = [_places(columns, cut) for cut in cuts]
+    places = [_places(columns, cut, kept) for cut in cuts]
     writer.array(f"{name}/cut_free", branches.ordered(places).astype(np.int32))
     steps = [
         s
@@ -158,8 +168,8 @@ def _trees(writer: Arrays, name: str, columns: Columns, tree: SearchTree, width:
             shape = (len(step.node), rows)
             node, there = branches.renumbered(step.node)
             nodes.append(node[there])
-            slopes.append(columns.slopes(step.slopes, shape)[there])
-            multipliers.append(columns.multipliers(step.multipliers, shape)[there])
+            slopes.append(columns.slopes(step.slopes, shape, kept)[there])
+            multipliers.append(columns.multipliers(step.multipliers, shape, kept)[there])
             if isinstance(step, Leaves) and step.weights is not None:
                 weights.append(np.asarray(step.weights, dtype=np.float64).reshape(len(step.node), -1)[there])
         empty = np.zeros((0, rows, len(columns)), dtype=np.float32)
@@ -171,19 +181,22 @@ def _trees(writer: Arrays, name: str, columns: Columns, tree: SearchTree, width:
         writer.array(f"{name}/{key}_multipliers", np.concatenate([*multipliers, empty])[last])
         if key == "joined":
             writer.array(f"{name}/joined_weights", np.concatenate([*weights, np.zeros((0, width))])[last])
-    _refined(writer, name, columns, branches, [s for s in tree.steps if isinstance(s, HiddenBounds) and s.walks])
+    _refined(writer, name, columns, branches, [s for s in tree.steps if isinstance(s, HiddenBounds)], kept)
 
 
-def _places(columns: Columns, cut: ValueCut) -> np.ndarray:
+def _places(columns: Columns, cut: ValueCut, kept: Kept) -> np.ndarray:
     """The free entry of each cut."""
     value, found = np.array(cut.value), np.zeros(len(cut.node), dtype=int)
     for name in sorted(set(cut.value)):
         mine = np.flatnonzero(value == name)
-        found[mine] = columns.of(name, np.asarray(cut.element)[mine])
+        elements = np.asarray(cut.element)[mine]
+        found[mine] = columns.of(name, kept[name][elements] if name in kept else elements)
     return found
 
 
-def _refined(writer: Arrays, name: str, columns: Columns, branches: Branches, steps: list[HiddenBounds]) -> None:
+def _refined(
+    writer: Arrays, name: str, columns: Columns, branches: Branches, steps: list[HiddenBounds], kept: Kept
+) -> None:
     """Hidden values bounded again at nodes: one entry per node and element, with the slopes of its two rows."""
     nodes: list[np.ndarray] = []
     entries: list[np.ndarray] = []
@@ -195,13 +208,13 @@ def _refined(writer: Arrays, name: str, columns: Columns, branches: Branches, st
             k, count = columns.values.index(walk.value), walk.elements.shape[1]
             shape = (len(node), 2 * count)
             elements = np.broadcast_to(walk.elements, (len(node), count))
-            own = columns.kept[walk.value][elements] if walk.value in columns.kept else elements
+            own = kept[walk.value][elements] if walk.value in kept else elements
             open_ = np.isin(own, columns.elements[k]) & there[:, None]
             nodes.append(np.repeat(node, count).reshape(-1, count)[open_])
-            entries.append(columns.of(walk.value, elements[open_]) if open_.any() else np.zeros(0, int))
+            entries.append(columns.of(walk.value, own[open_]) if open_.any() else np.zeros(0, int))
             for parts, into in (
-                (columns.slopes(walk.slopes, shape, most=k + 1), slopes),
-                (columns.multipliers(walk.multipliers, shape, most=k + 1), multipliers),
+                (columns.slopes(walk.slopes, shape, kept, most=k + 1), slopes),
+                (columns.multipliers(walk.multipliers, shape, kept, most=k + 1), multipliers),
             ):
                 both = parts.reshape(len(node), 2, count, parts.shape[2]).swapaxes(1, 2)
                 into.append(both[open_].reshape(-1))

@@ -22,7 +22,7 @@ from certify.search.prove import Proof
 from certify.search.tree import InputCut, SearchTree
 from certify.verdict import Status, Verdict
 
-FORMAT, VERSION = "certify-certificate", 1
+FORMAT, VERSION = "certify-certificate", 2
 
 
 class Writer:

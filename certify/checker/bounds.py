@@ -25,7 +25,7 @@ import numpy as np
 
 from certify.checker.arithmetic import HUGE, Arithmetic, Array, checked, floats
 from certify.checker.network import Network
-from certify.checker.operators import Affine, Dense, Rectifier, Scale
+from certify.checker.operators import Affine, Rectifier
 from certify.checker.outcome import Rejected
 
 # Numbers that one walk may hold in one array.
@@ -69,9 +69,8 @@ class Hidden:
     size: dict[int, Array] = field(default_factory=dict)
 
 
-# Elements [k] of what enters a rectifier, and the parameters of their 2 k rows, those of the lower bounds first, given
-# what is known of the rectifiers before.
-Evidence = tuple[np.ndarray, Callable[[Hidden], Parameters]]
+# Tightens bounds [1, size] of what enters a rectifier, given what is known of the rectifiers before.
+Evidence = Callable[[Hidden, Array, Array], tuple[Array, Array]]
 
 
 class Engine:
@@ -88,26 +87,18 @@ class Engine:
             value
             for value, node in enumerate(network.nodes, 1)
             if isinstance(node, Rectifier)
-            and (readers.count(value) > 1 or isinstance(self._node(node.inputs[0]), Rectifier))
+            and (readers.count(value) > 1 or isinstance([None, *network.nodes][node.inputs[0]], Rectifier))
         }
-
-    def _node(self, value: int) -> object:
-        """What computes a value; None for the input."""
-        return self.network.nodes[value - 1] if value > 0 else None
 
     # ---- one value after the other -------------------------------------------------------------------------------
 
     def hidden(
-        self,
-        lower: Array,
-        upper: Array,
-        known: Hidden | None = None,
-        evidence: dict[int, list[Evidence]] | None = None,
+        self, lower: Array, upper: Array, known: Hidden | None = None, evidence: dict[int, list[Evidence]] | None = None
     ) -> Hidden:
         """Bounds of what enters the rectifiers, on boxes [batch, inputs].
 
-        known: bounds that hold already. evidence: by rectifier, what else to walk for, after walks with default slopes
-        for every element that is not stable.
+        known: bounds that hold already. evidence: by rectifier, what else to do, after walks with default slopes for
+        every element that is not stable.
         """
         found = Hidden()
         ranges: dict[int, tuple[Array, Array]] = {0: (lower, upper)}
@@ -121,8 +112,8 @@ class Engine:
                 low, high = np.maximum(low, known.lower[k]), np.minimum(high, known.upper[k])
             open_ = np.flatnonzero(((low < 0) & (high > 0)).any(axis=0))
             low, high = self.tighten(source, open_, low, high, (lower, upper), found, NONE)
-            for elements, parameters in (evidence or {}).get(k, []):
-                low, high = self.tighten(source, elements, low, high, (lower, upper), found, parameters(found))
+            for tightened in (evidence or {}).get(k, []):
+                low, high = tightened(found, low, high)
             low, high = self.numbers.outward(low, high)
             checked(low, high, f"rectifier {k}")
             self.relax(found, k, low, high)
@@ -135,7 +126,7 @@ class Engine:
         self, number: int, node: Affine, inputs: list[tuple[Array, Array]], found: Hidden
     ) -> tuple[Array, Array]:
         """The interval of an affine map, and what walks through it may err by."""
-        share = self.numbers.share(node.terms) + self.numbers.scalar(node.slack)
+        share = self.numbers.share(node.terms)
         centers = [(low + high) / 2 for low, high in inputs]
         radii = [
             np.maximum(high - c, c - low) * (1 + 4 * self.numbers.u) + self.numbers.tiny
@@ -148,10 +139,9 @@ class Engine:
             size, center = size + abs(node.bias), center + node.bias
         if not (size < HUGE).all():
             raise Rejected(f"value {number} is not bounded")
-        own = self.numbers.deployed(node.terms, size) if node.terms else 0 * size
+        own = self.numbers.deployed(node.summands, size)
         radius = node.apply(radii, magnitude=True) + (share * size + own)
-        walk = self.numbers.share(node.terms + node.size) + self.numbers.scalar(node.slack)
-        found.noise[number] = (walk * size + own).max(axis=0)
+        found.noise[number] = (self.numbers.share(node.terms + node.size) * size + own).max(axis=0)
         found.size[number] = (size + share * size + own).max(axis=0)
         return center - radius, center + radius
 
@@ -168,7 +158,7 @@ class Engine:
 
     def tighten(
         self, source: int, elements: np.ndarray, low: Array, high: Array, box: tuple[Array, Array], found: Hidden,
-        parameters: Parameters,
+        parameters: Parameters
     ) -> tuple[Array, Array]:  # fmt: skip
         """The interval of a value with these elements bounded by walks from both sides."""
         low, high = low.copy(), high.copy()
@@ -177,7 +167,7 @@ class Engine:
             some = np.arange(first, min(first + step, len(elements)))
             rows = np.concatenate([some, len(elements) + some])
             mine = Parameters(*({k: v[:, rows] for k, v in part.items()} for part in parameters))
-            start, offset, error = self.start(source, elements[some], found)
+            start, offset, error = self.start(source, elements[some])
             form = self.walk(start, offset, error, found, mine)
             bound = self.least(form, *box)
             at = elements[some]
@@ -185,28 +175,13 @@ class Engine:
             high[:, at] = np.minimum(high[:, at], -bound[:, len(some) :])
         return low, high
 
-    def start(self, value: int, elements: np.ndarray, found: Hidden) -> tuple[dict[int, Array], Array, Array]:
-        """Rows +v_e and then -v_e, moved through the affine maps that compute v as far as that is a lookup."""
-        zero = self.numbers.array(np.zeros(len(elements)))
-        factor, offset, error = zero + 1, zero, zero
-        while isinstance(node := self._node(value), Scale):
-            error = error + abs(factor) * found.noise[value][elements]
-            if node.bias is not None:
-                offset = offset + factor * node.bias[elements]
-            if node.scale is not None:
-                factor = factor * node.scale[elements]
-            value = node.inputs[0]
-        if isinstance(node, Dense) and node.weight.shape[1] == node.size:
-            error = error + abs(factor) * found.noise[value][elements]
-            if node.bias is not None:
-                offset = offset + factor * node.bias[elements]
-            rows, value = factor[:, None] * node.weight.T[elements], node.inputs[0]
-        else:
-            size = node.size if isinstance(node, Affine | Rectifier) else self.network.n_inputs
-            rows = self.numbers.array(np.zeros((len(elements), size)))
-            rows[np.arange(len(elements)), elements] = factor
-        both = np.concatenate([rows, -rows])[None]
-        return {value: both}, np.concatenate([offset, -offset])[None], np.concatenate([error, error])[None]
+    def start(self, value: int, elements: np.ndarray) -> tuple[dict[int, Array], Array, Array]:
+        """Rows +v_e and then -v_e of a value, with which walks begin."""
+        size = self.network.nodes[value - 1].size if value else self.network.n_inputs
+        rows = np.zeros((len(elements), size))
+        rows[np.arange(len(elements)), elements] = 1.0
+        zero = self.numbers.array(np.zeros((1, 2 * len(elements))))
+        return {value: self.numbers.array(np.concatenate([rows, -rows])[None])}, zero, zero
 
     # ---- walks ---------------------------------------------------------------------------------------------------
 
@@ -262,7 +237,8 @@ class Engine:
 
     def least(self, form: Form, lower: Array, upper: Array) -> Array:
         """The smallest value of each form on each box, [batch, rows]."""
-        center, radius = self._ball(lower, upper)
+        center = (lower + upper) / 2
+        radius = np.maximum(upper - center, center - lower) * (1 + 4 * self.numbers.u) + self.numbers.tiny
         share = self.numbers.share(center.shape[1])
         spread = radius + share * (abs(center) + radius)
         w = form.coefficient
@@ -274,8 +250,3 @@ class Engine:
         if not (abs(found) < HUGE).all():
             raise Rejected("a bound is not finite")
         return found
-
-    def _ball(self, lower: Array, upper: Array) -> tuple[Array, Array]:
-        center = (lower + upper) / 2
-        radius = np.maximum(upper - center, center - lower) * (1 + 4 * self.numbers.u) + self.numbers.tiny
-        return center, radius

@@ -13,7 +13,7 @@ import numpy as np
 
 from certify.checker.arithmetic import Array
 from certify.checker.bounds import ROOM, Engine, Hidden
-from certify.checker.certificate import Certificate, whole
+from certify.checker.certificate import Certificate, Cuts, depth_first, whole
 from certify.checker.clip import clip_box, joint
 from certify.checker.outcome import Malformed, Rejected
 from certify.checker.specification import Case, Specification, atoms_of, refuted, required
@@ -39,40 +39,29 @@ class Boxes:
         return Boxes(self.node[index], self.lower[index], self.upper[index], self.margins[index], hidden)
 
 
-class BoxTree:
-    """The cuts of one tree. Node r < roots is the box of a case; cut i makes nodes roots + 2 i and roots + 2 i + 1."""
-
-    def __init__(self, node: np.ndarray, axis: np.ndarray, point: np.ndarray, roots: int, n_inputs: int) -> None:
-        count = len(node)
-        self.roots, self.axis, self.point = roots, axis, point
-        if (node >= roots + 2 * np.arange(count)).any() or (axis >= n_inputs).any():
-            raise Malformed("a cut of a node that does not exist yet, or along an input that does not exist")
-        # The number of the cut of each node; -1 for leaves, which is every node that is not cut.
-        self.cut = np.full(roots + 2 * count, -1)
-        self.cut[node] = np.arange(count)
-        if (self.cut >= 0).sum() != count:
-            raise Malformed("a node is cut twice")
-
-
 def check_boxes(
     engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]
 ) -> list[int]:
     """Refute the cases of one part of the certificate; their numbers. Raises Rejected where that fails."""
     cases = [whole(number, len(spec.cases), "a case") for number in part["cases"]]
-    node = certificate.array(f"{name}/cut_node", "i", (None,))
-    axis = certificate.array(f"{name}/cut_axis", "i", (len(node),))
-    point = certificate.array(f"{name}/cut_point", "f", (len(node),))
-    tree = BoxTree(node, axis, point, len(cases), engine.network.n_inputs)
+    cuts = Cuts(certificate, f"{name}/", len(cases))
+    axis = certificate.array(f"{name}/cut_axis", "i", cuts.node.shape)
+    point = certificate.array(f"{name}/cut_point", "f", cuts.node.shape)
+    if (axis >= engine.network.n_inputs).any():
+        raise Malformed("a cut along an input that does not exist")
     for root, number in enumerate(cases):
-        _Search(engine, spec, tree, spec.cases[number]).run(root)
+        _Search(engine, spec, (cuts, axis, point), spec.cases[number]).run(root)
     return cases
 
 
 class _Search:
     """The tree below one root."""
 
-    def __init__(self, engine: Engine, spec: Specification, tree: BoxTree, case: Case) -> None:
-        self.engine, self.tree, self.case = engine, tree, case
+    def __init__(
+        self, engine: Engine, spec: Specification, tree: tuple[Cuts, np.ndarray, np.ndarray], case: Case
+    ) -> None:
+        """tree: the cuts, and of each its axis and its point."""
+        self.engine, self.case, (self.cuts, self.axis, self.point) = engine, case, tree
         self.atoms = atoms_of(case.formula)
         self.outputs, self.inputs, self.rhs = rows_of(engine, spec, self.atoms)
         place = {atom: i for i, atom in enumerate(self.atoms)}
@@ -82,20 +71,12 @@ class _Search:
         self.batch = max(1, min(LARGEST_BATCH, ROOM // widest))
 
     def run(self, root: int) -> None:
-        """Depth first, in batches, so that little is kept at a time."""
+        """Refute the case."""
         numbers = self.engine.numbers
         lower, upper = (numbers.array(side)[None] for side in (self.case.lower, self.case.upper))
         # Of margins it only matters whether they are positive: any number that is not will do to begin with.
         margins = numbers.array(np.full((1, len(self.atoms)), -1.0))
-        waiting = [Boxes(np.array([root]), lower, upper, margins, Hidden())]
-        while waiting:
-            boxes = waiting.pop()
-            if len(boxes.node) > self.batch:
-                waiting.append(boxes.take(np.arange(self.batch, len(boxes.node))))
-                boxes = boxes.take(np.arange(self.batch))
-            children = self._step(boxes)
-            if len(children.node):
-                waiting.append(children)
+        depth_first(Boxes(np.array([root]), lower, upper, margins, Hidden()), self.batch, self._step)
 
     def _step(self, boxes: Boxes) -> Boxes:
         """Bound a batch; the halves of those that are not refuted."""
@@ -112,21 +93,21 @@ class _Search:
                 boxes.lower, boxes.upper = clip_box(engine, boxes.lower, boxes.upper, form, row)
             done = done | (boxes.lower > boxes.upper).any(axis=1)
         open_ = np.flatnonzero(~done.astype(bool))
-        leaves = open_[self.tree.cut[boxes.node[open_]] < 0]
+        leaves = open_[self.cuts.at[boxes.node[open_]] < 0]
         if len(leaves):
             raise Rejected(f"the leaf {boxes.node[leaves[0]]} is not refuted")
         return self._halved(boxes.take(np.repeat(open_, 2)))
 
     def _halved(self, twice: Boxes) -> Boxes:
         """Both halves of boxes that are given twice; halves that clipping left nothing of are dropped."""
-        cut = self.tree.cut[twice.node]
+        cut = self.cuts.at[twice.node]
         even = np.arange(0, len(cut), 2)
-        odd, axis = even + 1, self.tree.axis[cut]
-        point = self.engine.numbers.array(self.tree.point[cut])
+        odd, axis = even + 1, self.axis[cut]
+        point = self.engine.numbers.array(self.point[cut])
         lower, upper = twice.lower, twice.upper
         upper[even, axis[even]] = np.minimum(upper[even, axis[even]], point[even])
         lower[odd, axis[odd]] = np.maximum(lower[odd, axis[odd]], point[odd])
-        twice.node = self.tree.roots + 2 * cut + np.arange(len(cut)) % 2
+        twice.node = self.cuts.roots + 2 * cut + np.arange(len(cut)) % 2
         return twice.take(np.flatnonzero((lower <= upper).all(axis=1)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from certify.checker.outcome import Malformed, Rejected, Unsupported
 
-FORMAT, VERSION = "certify-certificate", 1
+FORMAT, VERSION = "certify-certificate", 2
 HEADER = "certificate.json"
 LARGEST = 2**34
 FIELDS = {"format", "version", "verdict", "semantics", "model", "spec"}
@@ -27,7 +28,7 @@ class Certificate:
     unread: set[str]
 
     def array(self, name: str, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        """An array whose axes have these lengths (None: any). kind: "f" finite floats, "i" integers >= 0."""
+        """An array whose axes have these lengths (None: any). kind: "f" finite floats, "i" integers >= 0, "b" bytes."""
         self.unread.discard(name + ".npy")
         try:
             with self.file.open(name + ".npy") as stream:
@@ -39,14 +40,57 @@ class Certificate:
         if found.ndim != len(shape) or any(w not in (None, n) for w, n in zip(shape, found.shape, strict=True)):
             raise Malformed(f"the array {name} has the shape {found.shape}")
         if kind == "i":
-            if found.dtype.kind not in "iu" or (found.size and int(found.min()) < 0):
+            if found.dtype.kind not in "iu" or (found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**62):
                 raise Malformed(f"the array {name} does not hold numbers >= 0")
             return found.astype(np.int64)
+        if kind == "b":
+            if found.dtype != np.uint8:
+                raise Malformed(f"the array {name} does not hold bytes")
+            return found
         if found.dtype not in (np.float32, np.float64):
             raise Malformed(f"the array {name} does not hold floats")
         if not np.isfinite(found).all():
             raise Rejected(f"the array {name} holds NaN or infinity")
         return found.astype(np.float64)
+
+
+def choices(certificate: Certificate, name: str, shape: tuple[int | None, ...], most: float = np.inf) -> np.ndarray:
+    """An array of slopes (at most 1) or multipliers, none of them below zero."""
+    found = certificate.array(name, "f", shape)
+    if found.size and not 0.0 <= found.min() <= found.max() <= most:
+        raise Rejected(f"{name} has a number outside of [0, {most}]")
+    return found
+
+
+def depth_first(nodes: Any, batch: int, step: Callable[[Any], Any]) -> None:
+    """Refute nodes, and those that `step` cuts what it is given into, in batches, so that little is kept at a time."""
+    waiting = [nodes]
+    while waiting:
+        nodes = waiting.pop()
+        if len(nodes.node) > batch:
+            waiting.append(nodes.take(np.arange(batch, len(nodes.node))))
+            nodes = nodes.take(np.arange(batch))
+        children = step(nodes)
+        if len(children.node):
+            waiting.append(children)
+
+
+class Cuts:
+    """The shape of trees whose first nodes are the roots: cut i makes nodes roots + 2 i and roots + 2 i + 1 of node[i].
+
+    at: by node, the number of its cut; -1 for leaves, which is every node that is not cut.
+    """
+
+    def __init__(self, certificate: Certificate, name: str, roots: int) -> None:
+        """name: what the name of the array begins with."""
+        self.roots, self.node = roots, certificate.array(f"{name}cut_node", "i", (None,))
+        number = np.arange(len(self.node))
+        if (self.node >= roots + 2 * number).any():
+            raise Malformed("a cut of a node that does not exist yet")
+        self.at = np.full(roots + 2 * len(number), -1)
+        self.at[self.node] = number
+        if (self.at >= 0).sum() != len(number):
+            raise Malformed("a node is cut twice")
 
 
 def read_certificate(path: Path) -> Certificate:

@@ -74,14 +74,12 @@ def within(engine: Engine, lower: Array, upper: Array, form: Form, a: Array, c: 
     """Lower bounds [rows] of a form's rows on one box [inputs] where  a . x + c <= 0."""
     g, b = form.coefficient[0], form.offset[0]
     center, radius = floats(lower + upper) / 2, floats(upper - lower) / 2
-    shape, numbers = g.shape, engine.numbers
+    shape = g.shape
     every = [np.broadcast_to(v, shape) for v in (floats(a), center, radius)]
     t = best_multiplier(floats(g), every[0], np.full(len(g), float(c)), *every[1:])
-    t = numbers.array(np.where(np.isfinite(t), t, 0.0))
-    reach = np.maximum(abs(lower), abs(upper))
-    size = abs(g) @ reach + abs(b) + t * (abs(a) @ reach + abs(c))
-    moved = Form((g + t[:, None] * a)[None], (b + t * c)[None])
-    return engine.least(moved, lower[None], upper[None])[0] - numbers.share(len(lower) + 4) * size - numbers.tiny
+    weights = np.stack([np.ones(len(g)), np.where(np.isfinite(t), t, 0.0)], axis=1)
+    both = Form(np.stack([g, np.broadcast_to(a, shape)], axis=1), np.stack([b, np.broadcast_to(c, b.shape)], axis=1))
+    return combined(engine, lower[None], upper[None], both, weights)
 
 
 def best_multiplier(g: np.ndarray, a: np.ndarray, c: np.ndarray, center: np.ndarray, radius: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ KNOWN: dict[str, set[str]] = {
     "Add": set(), "Sub": set(), "Mul": set(), "Relu": set(), "Identity": set(), "Constant": {"value"},
     "MatMul": set(), "Gemm": {"alpha", "beta", "transA", "transB"}, "Flatten": {"axis"}, "Reshape": {"allowzero"},
     "Dropout": {"ratio", "seed"},
-    "Conv": {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"},
+    "Conv": {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}
 }  # fmt: skip
 OPSETS = range(7, 26)
 
@@ -176,13 +176,14 @@ class _Reader:
             raise Unsupported("a matrix product other than value @ constant matrix")
         return self._dense(x, weight, None)
 
-    def _dense(self, x: Value, weight: np.ndarray, bias: np.ndarray | None, slack: float = 0.0) -> Value:
+    def _dense(self, x: Value, weight: np.ndarray, bias: np.ndarray | None) -> Value:
         if x.shape[-1] != weight.shape[0] or weight.dtype.kind != "f":
             raise Malformed(f"a matrix {weight.shape} that does not fit a value {x.shape}")
         shape = (*x.shape[:-1], weight.shape[1])
         flat = None if bias is None else self._flat(bias, shape)
         size, terms = int(np.prod(shape)), max(weight.shape) + 1
-        return self._emit(Dense((x.number,), size, flat, terms, slack, weight=self._array(weight)), shape)
+        op = Dense((x.number,), size, flat, terms, weight.shape[0] + 1, weight=self._array(weight))
+        return self._emit(op, shape)
 
     def _gemm(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         x, weight, bias = operands[0], operands[1], operands[2] if len(operands) > 2 else None
@@ -213,9 +214,9 @@ class _Reader:
         flat = None if bias is None else self._flat(bias.reshape(-1, *[1] * rank), out)
         terms = max(int(np.prod(weight.shape[1:])), weight.shape[0] * int(np.prod(kernel))) + 1
         op = Convolution(
-            (x.number,), int(np.prod(out)), flat, terms, weight=self._array(weight), in_shape=x.shape[1:],
-            out_shape=out, strides=strides, before=tuple(pads[:rank]), after=tuple(pads[rank:]),
-            dilations=dilations, groups=groups,
+            (x.number,), int(np.prod(out)), flat, terms, int(np.prod(weight.shape[1:])) + 1,
+            weight=self._array(weight), in_shape=x.shape[1:], out_shape=out, strides=strides,
+            before=tuple(pads[:rank]), after=tuple(pads[rank:]), dilations=dilations, groups=groups,
         )  # fmt: skip
         return self._emit(op, (1, *out))
 

@@ -19,16 +19,15 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Affine:
-    """y = sum_i A_i x_i + bias. inputs: numbers of the values x_i; size: of y; terms: summands of one element.
-
-    slack: relative error of the entries of A and bias themselves, where reading the model had to round.
+    """y = sum_i A_i x_i + bias. inputs: numbers of the values x_i; size: of y; terms: summands of one element
+    of A x or of w A, whichever are more; summands: of one element of A x + bias, as the deployed network adds them up.
     """
 
     inputs: tuple[int, ...]
     size: int
     bias: Array | None = None
     terms: int = 1
-    slack: float = 0.0
+    summands: int = 2
 
     def apply(self, xs: list[Array], magnitude: bool = False) -> Array:
         """sum_i A_i x_i, or with |A_i|; without the bias."""

@@ -1,8 +1,7 @@
 """Proofs by fixing signs of what enters rectifiers, with the slopes and multipliers that a search found.
 
-The root of a case: bounds of hidden values by walks with given slopes, then margins; what formula is left is a list of
-conjunctions, each with a tree of its own. Child one of a cut has the value >= 0, child two <= 0. Free entries are the
-(rectifier, element) pairs that slopes, multipliers and cuts refer to by their place in a list.
+The root of a case: bounds of hidden values (`hidden.py`), then margins; what formula is left is a list of
+conjunctions, each with a tree of its own. Child one of a cut has the value >= 0, child two <= 0.
 """
 
 from __future__ import annotations
@@ -13,74 +12,15 @@ from typing import Any
 import numpy as np
 
 from certify.checker.arithmetic import Array
-from certify.checker.bounds import NONE, ROOM, Engine, Evidence, Form, Hidden, Parameters
+from certify.checker.bounds import ROOM, Engine, Form, Hidden
 from certify.checker.boxes import renumbered, rows_of, start_rows
-from certify.checker.certificate import Certificate, whole
+from certify.checker.certificate import Certificate, Cuts, choices, depth_first, whole
 from certify.checker.clip import clip_box, joint, within
+from certify.checker.hidden import Free, bound_root
 from certify.checker.outcome import Malformed, Rejected
 from certify.checker.specification import Specification, atoms_of, clauses, refuted
 
 LARGEST_BATCH = 256
-
-
-class Free:
-    """The free entries: rectifier and element of each, and their places by rectifier."""
-
-    def __init__(self, engine: Engine, certificate: Certificate, name: str) -> None:
-        self.numbers = numbers = {node.name: node.number for node in engine.network.rectifiers}
-        names = certificate.header["rectifiers"]
-        if any(type(n) is not str or n not in numbers for n in names) or len(set(names)) != len(names):
-            raise Rejected("the certificate names rectifiers that the model does not have")
-        index = certificate.array(f"{name}/free_rectifier", "i", (None,))
-        self.element = certificate.array(f"{name}/free_element", "i", (len(index),))
-        if len(index) and index.max() >= len(names):
-            raise Malformed("a free entry of a rectifier without a name")
-        self.rectifier = np.array([numbers[names[i]] for i in index.tolist()], dtype=int)
-        sizes = np.array([node.size for node in engine.network.rectifiers], dtype=int)
-        if len(index) and (self.element >= sizes[self.rectifier]).any():
-            raise Malformed("a free element that the rectifier does not have")
-        if len(np.unique(np.stack([self.rectifier, self.element], axis=1), axis=0)) != len(index):
-            raise Malformed("a free entry is listed twice")
-        self.places = {k: np.flatnonzero(self.rectifier == k) for k in sorted(set(self.rectifier.tolist()))}
-        self.sizes, self.engine = sizes, engine
-
-    def __len__(self) -> int:
-        return len(self.element)
-
-    def before(self, rectifier: int) -> np.ndarray:
-        """Places of the entries of earlier rectifiers, in the order of the list."""
-        return np.flatnonzero(self.rectifier < rectifier)
-
-    def parameters(self, found: Hidden, slopes: np.ndarray, signed: np.ndarray | None, at: np.ndarray) -> Parameters:
-        """Parameters from arrays [batch, rows, len(at)] for the entries `at`; default slopes for all others."""
-        spread, fixed = {}, {}
-        for k in sorted(set(self.rectifier[at].tolist())):
-            mine = np.flatnonzero(self.rectifier[at] == k)
-            element = self.element[at[mine]]
-            low = found.low[k][:, None]
-            shape = (len(slopes), slopes.shape[1], low.shape[2])
-            spread[k] = np.broadcast_to(low, (max(len(low), shape[0]), *shape[1:])).copy()
-            spread[k][:, :, element] = self.engine.numbers.array(slopes[:, :, mine])
-            if signed is not None and signed[:, :, mine].any():
-                fixed[k] = self.engine.numbers.array(np.zeros(shape))
-                fixed[k][:, :, element] = self.engine.numbers.array(signed[:, :, mine])
-        return Parameters(spread, fixed)
-
-
-def slopes_in(certificate: Certificate, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array of slopes, all in [0, 1]."""
-    found = certificate.array(name, "f", shape)
-    if found.size and not (found.min() >= 0.0 and found.max() <= 1.0):
-        raise Rejected(f"a slope of {name} lies outside of [0, 1]")
-    return found
-
-
-def multipliers_in(certificate: Certificate, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array of multipliers, none below zero."""
-    found = certificate.array(name, "f", shape)
-    if found.size and found.min() < 0.0:
-        raise Rejected(f"a multiplier of {name} is negative")
-    return found
 
 
 @dataclass
@@ -102,7 +42,7 @@ class Nodes:
 def check_signs(engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]) -> int:
     """Refute the case of one part of the certificate; its number. Raises Rejected where that fails."""
     number = whole(part["case"], len(spec.cases), "a case")
-    search = _Search(engine, spec, certificate, name, part, number)
+    search = _Search(engine, spec, certificate, name, part)
     every = clauses(search.formula)
     wanted = [whole(i, len(every), "a conjunction") for i in part["clauses"]]
     if part["clips"] not in (True, False):
@@ -125,103 +65,73 @@ class _Search:
     """The root of a case, and the trees of its conjunctions."""
 
     def __init__(
-        self,
-        engine: Engine,
-        spec: Specification,
-        certificate: Certificate,
-        name: str,
-        part: dict[str, Any],
-        number: int,
+        self, engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]
     ) -> None:
         self.engine, self.certificate, self.name = engine, certificate, name
-        case, numbers = spec.cases[number], engine.numbers
+        case, numbers = spec.cases[part["case"]], engine.numbers
         self.lower, self.upper = numbers.array(case.lower)[None], numbers.array(case.upper)[None]
         self.free = Free(engine, certificate, name)
         self.atoms = atoms_of(case.formula)
         self.outputs, self.inputs, self.rhs = rows_of(engine, spec, self.atoms)
         self.formula = renumbered(case.formula, {atom: i for i, atom in enumerate(self.atoms)})
-        self.hidden = engine.hidden(self.lower, self.upper, evidence=self._evidence(part["hidden"]))
+        self.every = np.arange(len(self.free))
+        self.hidden = bound_root(engine, certificate, name, self.free, part["hidden"], (self.lower, self.upper))
         rows = start_rows(engine, self.outputs, self.inputs, self.rhs)
         self.margins = engine.least(engine.walk(*rows, self.hidden), self.lower, self.upper)
         if part["root"] is True:
-            slopes = slopes_in(certificate, f"{name}/root_slopes", (len(self.atoms), len(self.free)))
-            given = self.free.parameters(self.hidden, slopes[None], None, np.arange(len(self.free)))
+            slopes = choices(certificate, f"{name}/root_slopes", (len(self.atoms), len(self.free)), 1.0)
+            given = self.free.parameters(self.hidden, slopes[None], None, self.every)
             again = engine.least(engine.walk(*rows, self.hidden, given), self.lower, self.upper)
             self.margins = np.maximum(self.margins, again)
         elif part["root"] is not False:
             raise Malformed("root is true or false")
 
-    def _evidence(self, groups: Any) -> dict[int, list[Evidence]]:
-        """By rectifier, elements to bound at the root and how to make the parameters of their walks."""
-        found: dict[int, list[Evidence]] = {}
-        names = self.certificate.header["rectifiers"]
-        if not isinstance(groups, list):
-            raise Malformed("hidden is a list")
-        for group, index in enumerate(groups):
-            k = self.free.numbers[names[whole(index, len(names), "a rectifier")]]
-            elements = self.certificate.array(f"{self.name}/hidden_{group}_elements", "i", (None,))
-            if (elements >= self.engine.network.rectifiers[k].size).any():
-                raise Malformed("an element that the rectifier does not have")
-            at = self.free.before(k)
-            shape = (2 * len(elements), len(at))
-            slopes = slopes_in(self.certificate, f"{self.name}/hidden_{group}_slopes", shape)[None]
-
-            def made(hidden: Hidden, slopes: np.ndarray = slopes, at: np.ndarray = at) -> Parameters:
-                return self.free.parameters(hidden, slopes, None, at)
-
-            found.setdefault(k, []).append((elements, made))
-        return found
-
     # ---- trees ---------------------------------------------------------------------------------------------------
 
     def read_trees(self, roots: int, width: int, clips: bool) -> None:
         """The cuts and the evidence at nodes. width: rows of the longest conjunction; clips: whether steps clip."""
-        array, name, n = self.certificate.array, self.name, len(self.free)
-        node = array(f"{name}/cut_node", "i", (None,))
-        self.cut_free = array(f"{name}/cut_free", "i", (len(node),))
-        if (node >= roots + 2 * np.arange(len(node))).any() or (self.cut_free >= n).any():
-            raise Malformed("a cut of a node that does not exist yet, or of no free entry")
-        self.roots, total = roots, roots + 2 * len(node)
-        self.cut = np.full(total, -1)
-        self.cut[node] = np.arange(len(node))
-        if (self.cut >= 0).sum() != len(node):
-            raise Malformed("a node is cut twice")
-        step = array(f"{name}/step_node", "i", (None,))
-        self.step_slopes = slopes_in(self.certificate, f"{name}/step_slopes", (len(step), width, n))
-        self.step_multipliers = multipliers_in(self.certificate, f"{name}/step_multipliers", (len(step), width, n))
-        self.step = self._by_node(step, total)
-        joined = array(f"{name}/joined_node", "i", (None,))
-        self.joined_weights = multipliers_in(self.certificate, f"{name}/joined_weights", (len(joined), width))
-        self.joined_slopes = slopes_in(self.certificate, f"{name}/joined_slopes", (len(joined), 1, n))
-        self.joined_multipliers = multipliers_in(self.certificate, f"{name}/joined_multipliers", (len(joined), 1, n))
-        self.joined = self._by_node(joined, total)
-        self._read_refined(total)
+        self.cuts = Cuts(self.certificate, f"{self.name}/", roots)
+        self.cut_free = self.certificate.array(f"{self.name}/cut_free", "i", self.cuts.node.shape)
+        if (self.cut_free >= len(self.free)).any():
+            raise Malformed("a cut of no free entry")
+        self.step, self.step_slopes, self.step_multipliers = self._by_node("step", width)
+        self.joined, self.joined_slopes, self.joined_multipliers = self._by_node("joined", 1)
+        shape = len(self.joined_slopes), width
+        self.joined_weights = choices(self.certificate, f"{self.name}/joined_weights", shape)
+        # Leaves that nothing is given for.
+        self.bare = np.where((self.cuts.at < 0) & (self.step < 0), 0, -1)
+        self._read_refined()
         self.forms = self._root_forms() if clips else None
 
-    def _by_node(self, nodes: np.ndarray, total: int) -> np.ndarray:
-        """The place of each node in a list of nodes, -1 for those that are not in it."""
-        found = np.full(total, -1)
+    def _by_node(self, key: str, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The place of each node in a list of nodes, -1 for those that are not in it; slopes and multipliers of these.
+
+        rows: how many each has of them.
+        """
+        total, name = len(self.cuts.at), f"{self.name}/{key}"
+        nodes, found = self.certificate.array(f"{name}_node", "i", (None,)), np.full(total, -1)
         if len(nodes) and nodes.max() >= total:
             raise Malformed("evidence for a node that does not exist")
         found[nodes] = np.arange(len(nodes))
         if (found >= 0).sum() != len(nodes):
             raise Malformed("two pieces of evidence for one node")
-        return found
+        shape = len(nodes), rows, len(self.free)
+        slopes = choices(self.certificate, f"{name}_slopes", shape, 1.0)
+        return found, slopes, choices(self.certificate, f"{name}_multipliers", shape)
 
-    def _read_refined(self, total: int) -> None:
+    def _read_refined(self) -> None:
         """Hidden values bounded again at nodes: entry e has two rows of slopes, of the entries up to its rectifier."""
-        array, name = self.certificate.array, self.name
-        self.refined_node = array(f"{name}/refined_node", "i", (None,))
-        self.refined_free = array(f"{name}/refined_free", "i", (len(self.refined_node),))
-        if (self.refined_free >= len(self.free)).any() or (self.refined_node >= total).any():
+        name = f"{self.name}/refined_"
+        self.refined_node = self.certificate.array(f"{name}node", "i", (None,))
+        self.refined_free = self.certificate.array(f"{name}free", "i", self.refined_node.shape)
+        if (self.refined_free >= len(self.free)).any() or (self.refined_node >= len(self.cuts.at)).any():
             raise Malformed("refined bounds of something that does not exist")
-        most = range(1, len(self.engine.network.rectifiers) + 1)
-        up_to = np.array([len(self.free.before(k)) for k in most], dtype=int)
+        up_to = np.array([len(self.free.before(k + 1)) for k in range(len(self.free.sizes))], dtype=int)
         count = up_to[self.free.rectifier[self.refined_free]]
         self.refined_start = np.concatenate([[0], np.cumsum(2 * count)])
         size = (int(self.refined_start[-1]),)
-        self.refined_slopes = slopes_in(self.certificate, f"{name}/refined_slopes", size)
-        self.refined_multipliers = multipliers_in(self.certificate, f"{name}/refined_multipliers", size)
+        self.refined_slopes = choices(self.certificate, f"{name}slopes", size, 1.0)
+        self.refined_multipliers = choices(self.certificate, f"{name}multipliers", size)
         order = np.argsort(self.refined_node, kind="stable")
         nodes, first = np.unique(self.refined_node[order], return_index=True)
         parts = np.split(order, first[1:]) if len(nodes) else []
@@ -232,34 +142,20 @@ class _Search:
         found = []
         for k, places in self.free.places.items():
             source = self.engine.network.rectifiers[k].inputs[0]
-            found.append((places, self.engine.walk(*self.engine.start(source, self.free.element[places], self.hidden),
+            found.append((places, self.engine.walk(*self.engine.start(source, self.free.element[places]),
                                                    self.hidden)))  # fmt: skip
         return found
 
     def run(self, root: int, clause: list[int]) -> None:
-        """Refute one conjunction, depth first in batches."""
+        """Refute one conjunction."""
         self.rows = self.outputs[clause], self.inputs[clause], self.rhs[clause]
         self.known = self.margins[:, clause]
         width = max(1, len(clause))
         batch = max(1, min(LARGEST_BATCH, ROOM // (width * self.engine.longest)))
-        low, high = (self._entries(side) for side in (self.hidden.lower, self.hidden.upper))
+        low, high = (self.free.bounds(side, self.every) for side in (self.hidden.lower, self.hidden.upper))
         signs = np.zeros((1, len(self.free)), dtype=np.int8)
-        waiting = [Nodes(np.array([root]), self.lower, self.upper, signs, low, high)]
-        while waiting:
-            nodes = waiting.pop()
-            if len(nodes.node) > batch:
-                waiting.append(nodes.take(np.arange(batch, len(nodes.node))))
-                nodes = nodes.take(np.arange(batch))
-            children = self._halved(self._open(nodes))
-            if len(children.node):
-                waiting.append(children)
-
-    def _entries(self, side: dict[int, Array]) -> Array:
-        """Bounds of the free entries, [batch, entries]."""
-        columns = [
-            side[k][:, [e]] for k, e in zip(self.free.rectifier.tolist(), self.free.element.tolist(), strict=True)
-        ]
-        return np.concatenate(columns, axis=1) if columns else self.engine.numbers.array(np.zeros((1, 0)))
+        start = Nodes(np.array([root]), self.lower, self.upper, signs, low, high)
+        depth_first(start, batch, lambda nodes: self._halved(self._open(nodes)))
 
     def _open(self, nodes: Nodes) -> Nodes:
         """The nodes of a batch that their evidence does not refute, all of which are cut."""
@@ -267,47 +163,33 @@ class _Search:
             if node in self.refined:
                 self._refine(nodes, place, self.refined[node])
         done = (nodes.low > nodes.high).any(axis=1)
-        for index, evidence in ((self.joined, self._joined), (self.step, self._stepped)):
+        for index, evidence in ((self.joined, self._joined), (self.step, self._stepped), (self.bare, self._plain)):
             some = np.flatnonzero(~done & (index[nodes.node] >= 0))
             if len(some):
                 part = nodes.take(some)
                 done[some] = evidence(part, index[part.node])
                 nodes.lower[some], nodes.upper[some] = part.lower, part.upper
                 nodes.low[some], nodes.high[some] = part.low, part.high
-        plain = np.flatnonzero(~done & (self.cut[nodes.node] < 0) & (self.step[nodes.node] < 0))
-        for leaf in plain:
-            part = nodes.take(np.array([leaf]))
-            done[leaf] = self._judged(part, self._rows_form(part, NONE))[0]
         open_ = np.flatnonzero(~done)
-        leaves = open_[self.cut[nodes.node[open_]] < 0]
+        leaves = open_[self.cuts.at[nodes.node[open_]] < 0]
         if len(leaves):
             raise Rejected(f"the leaf {nodes.node[leaves[0]]} of part {self.name} is not refuted")
         return nodes.take(open_)
 
     def _relaxed(self, nodes: Nodes) -> Hidden:
         """The relaxation that follows from the bounds of the nodes."""
-        found = Hidden(noise=self.hidden.noise, size=self.hidden.size)
-        for k, low in self.hidden.lower.items():
-            high = self.hidden.upper[k]
-            if k in self.free.places:
-                places = self.free.places[k]
-                low, high = (np.repeat(side, len(nodes.node), axis=0) for side in (low, high))
-                low[:, self.free.element[places]] = nodes.low[:, places]
-                high[:, self.free.element[places]] = nodes.high[:, places]
-            self.engine.relax(found, k, low, high)
-        return found
+        return self.free.relaxed(self.hidden, nodes.low, nodes.high, self.every)
 
-    def _rows_form(self, nodes: Nodes, parameters: Parameters, found: Hidden | None = None) -> Form:
-        found = self._relaxed(nodes) if found is None else found
-        return self.engine.walk(*start_rows(self.engine, *self.rows), found, parameters)
+    def _plain(self, nodes: Nodes, at: np.ndarray) -> np.ndarray:
+        """Mask of nodes that a walk with default slopes refutes."""
+        return self._judged(nodes, self.engine.walk(*start_rows(self.engine, *self.rows), self._relaxed(nodes)))
 
     def _stepped(self, nodes: Nodes, at: np.ndarray) -> np.ndarray:
         """Mask of nodes that a walk with the given slopes and multipliers refutes; the others are clipped."""
         found, width = self._relaxed(nodes), len(self.rows[2])
         signed = self.step_multipliers[at][:, :width] * nodes.signs[:, None]
-        every = np.arange(len(self.free))
-        parameters = self.free.parameters(found, self.step_slopes[at][:, :width], signed, every)
-        form = self._rows_form(nodes, parameters, found)
+        parameters = self.free.parameters(found, self.step_slopes[at][:, :width], signed, self.every)
+        form = self.engine.walk(*start_rows(self.engine, *self.rows), found, parameters)
         done = self._judged(nodes, form)
         if self.forms is not None and not done.all():
             done = done | self._clipped(nodes, form, ~done)
@@ -331,16 +213,11 @@ class _Search:
         outputs, inputs = ((weight @ rows)[:, None] for rows in self.rows[:2])
         rhs = (weight @ self.rows[2])[:, None]
         rows, offset, _ = start_rows(self.engine, outputs, inputs, rhs)
-        share = self.engine.numbers.share(width)
-        size = weight @ abs(self.rows[0])
-        reach = np.maximum(abs(self.lower), abs(self.upper))[0]
-        error = share * (
-            size @ self.hidden.size[self.engine.network.output]
-            + (weight @ abs(self.rows[1])) @ reach
-            + weight @ abs(self.rows[2])
-        )
+        reach = self.hidden.size[self.engine.network.output], np.maximum(abs(self.lower), abs(self.upper))[0]
+        size = (weight @ abs(self.rows[0])) @ reach[0] + (weight @ abs(self.rows[1])) @ reach[1]
+        error = self.engine.numbers.share(width) * (size + weight @ abs(self.rows[2]))
         signed = self.joined_multipliers[at] * nodes.signs[:, None]
-        parameters = self.free.parameters(found, self.joined_slopes[at], signed, np.arange(len(self.free)))
+        parameters = self.free.parameters(found, self.joined_slopes[at], signed, self.every)
         form = self.engine.walk(rows, offset, error[:, None], found, parameters)
         return np.asarray(self.engine.least(form, nodes.lower, nodes.upper)[:, 0] > 0, dtype=bool)
 
@@ -372,12 +249,11 @@ class _Search:
             one, at = nodes.take(np.array([place])), self.free.before(k + 1)
             if (one.low > one.high).any():
                 return
-            found, shape = self._relaxed(one), (len(mine), 2, len(at))
-            pick = [slice(self.refined_start[e], self.refined_start[e + 1]) for e in mine]
-            slopes, multipliers = (
-                np.stack([array[p] for p in pick]).reshape(shape).swapaxes(0, 1).reshape(1, 2 * len(mine), len(at))
-                for array in (self.refined_slopes, self.refined_multipliers)
-            )
+            found, both = self._relaxed(one), (self.refined_slopes, self.refined_multipliers)
+            pick = self.refined_start[mine, None] + np.arange(2 * len(at))
+            # Lower bounds of all entries first, then upper ones.
+            pick = pick.reshape(len(mine), 2, len(at)).swapaxes(0, 1).reshape(1, 2 * len(mine), len(at))
+            slopes, multipliers = (array[pick] for array in both)
             parameters = self.free.parameters(found, slopes, multipliers * one.signs[:, None, at], at)
             columns, source = self.refined_free[mine], self.engine.network.rectifiers[k].inputs[0]
             box = one.lower, one.upper
@@ -392,10 +268,10 @@ class _Search:
         """Both children of every node."""
         count = len(nodes.node)
         twice = nodes.take(np.repeat(np.arange(count), 2))
-        cut = self.cut[twice.node]
+        cut = self.cuts.at[twice.node]
         entry, even = self.cut_free[cut], np.arange(0, 2 * count, 2)
         odd = even + 1
         twice.signs[even, entry[even]], twice.signs[odd, entry[odd]] = 1, -1
         twice.low[even, entry[even]] = np.maximum(twice.low[even, entry[even]], 0)
         twice.high[odd, entry[odd]] = np.minimum(twice.high[odd, entry[odd]], 0)
-        return replace(twice, node=self.roots + 2 * cut + np.arange(2 * count) % 2)
+        return replace(twice, node=self.cuts.roots + 2 * cut + np.arange(2 * count) % 2)

@@ -18,7 +18,7 @@ from certify.network.graph import Network
 from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Accept, Helper, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
-from certify.search.tree import Ground, SearchTree
+from certify.search.tree import Ground, RowForest, SearchTree
 from certify.settings import Budget
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Prover:
             self.progress.abandoned = abandoned
             promising = self.progress.covered >= LEAST_COVERED
             rows = self.budget.share(ROWS_SHARE, ROWS_TURN * max(SHORTEST_TURN, time.monotonic() - began))
-            stage = partial(root.row_trees, work, self.tree_bytes, self._shared, rows)
+            stage = partial(root.row_trees, work, self.tree_bytes, self._shared, rows, self.evidence)
             if self._take_stage(root, "branch and bound on every layer", stage):
                 return
             work *= MORE_WORK
@@ -238,8 +238,8 @@ class Prover:
         with self._helped(brancher, accept, budget) as (accept_all, helper):
             return branch_and_bound(brancher, budget, accept_all, self.progress, helper=helper, hopeless=hopeless)
 
-    def _shared(self, bound_rows: BoundRows) -> BoundRows:
-        """The way to bound rows, with whoever shares the work: nobody here."""
+    def _shared(self, bound_rows: BoundRows, record: list[RowForest] | None) -> BoundRows:
+        """The way to bound rows, with whoever shares the work: nobody here. record: as in `Sharing`."""
         return bound_rows
 
     def _helped(

@@ -45,7 +45,7 @@ def refine(
         inside = {value: split for value, split in splits.items() if value in relaxed.network.by_name}
         found = optimise(relaxed, rows, ASCENT, splits=inside)
         if record is not None:
-            record(relaxed.network.output, rows, found)
+            record(relaxed, rows, found)
         return found.lower, found.form
 
     return intermediate_bounds(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.ops.relu import Relu
 from certify.problem import Goal, Problem, worst_margin
-from certify.search.record import walk_recorder
-from certify.search.tree import Ground, HiddenWalk, Leaves, SearchTree
+from certify.search.record import row_recorder
+from certify.search.tree import SLOPE_LEVELS, Ground, Leaves, RowForest, SearchTree
 from certify.settings import Budget
 
 # Share of the time that may go into the root's bounds.
@@ -34,6 +35,13 @@ SHARED_FLOATS = 2**20
 # Splits for hidden values are tried again if at most so many unstable rectifiers, or so much of the bound, are left.
 LEAST_FEWER = 0.9
 LEAST_NEARER = 0.7
+
+
+class Sharing(Protocol):
+    """Who else takes part in bounding rows."""
+
+    def __call__(self, bound_rows: BoundRows, record: list[RowForest] | None) -> BoundRows:
+        """A way made of another. record: the list in which that one keeps what shows its bounds, if it does."""
 
 
 class OutOfTimeError(Exception):
@@ -59,8 +67,11 @@ class Root:
         self.row_trees_pay = True
         self.budget = budget.share(ROOT_SHARE)
         self.number = number
+        # The elements that the network of `relaxed`, and the one that `reduced` made of it, have of the problem's.
+        self.shrunk: dict[str, np.ndarray] = {}
         self.kept: dict[str, np.ndarray] = {}
-        self.walks: list[HiddenWalk] = []
+        self.before_trees: Relaxed | None = None
+        self.turns: list[list[RowForest]] = [[]]
         self.obstacle = ""
 
     @property
@@ -117,8 +128,8 @@ class Root:
         """Optimised slopes for the margin rows alone."""
         self._optimise_rows()
 
-    def alpha_everywhere(self, shared: Callable[[BoundRows], BoundRows], evidence: bool = False) -> None:
-        """Optimised slopes for every inexact hidden value too, layer by layer. shared: as in `row_trees`.
+    def alpha_everywhere(self, shared: Sharing, evidence: bool = False) -> None:
+        """Optimised slopes for every inexact hidden value too, layer by layer.
 
         As many steps as there is time for, by how long plain CROWN took; nothing if that is less than a few. evidence:
         whether to keep the slopes.
@@ -127,12 +138,13 @@ class Root:
         if affordable < LEAST_STEPS:
             return
         floats = sum(unstable(self.relaxed).values()) * sum(int(np.prod(s)) for s in self.network.shapes.values())
-        if floats < SHARED_FLOATS or evidence:
-            shared = lambda bound_rows: bound_rows  # noqa: E731
+        forests = self.turns[0] if evidence else None
+        way = (lambda rows: rows) if floats < SHARED_FLOATS else (lambda rows: shared(rows, forests))
         known, needed = self.relaxed.intervals, self.needed(self.network)
         ascent = replace(ASCENT, iterations=min(ASCENT.iterations, int(affordable)))
-        record = walk_recorder(self.walks) if evidence else None
-        self.relaxed = tighten(self.network, self.box, known, self.budget.expired, shared, record, needed, ascent)
+        ascent = replace(ascent, levels=SLOPE_LEVELS if evidence else None)
+        record = None if forests is None else row_recorder(forests)
+        self.relaxed = tighten(self.network, self.box, known, self.budget.expired, way, record, needed, ascent)
         self._optimise_rows()
 
     @property
@@ -141,25 +153,43 @@ class Root:
         rectified = {node.inputs[0] for node in self.network.nonlinear if isinstance(node.op, Relu)}
         return sum(count > 0 and name in rectified for name, count in unstable(self.relaxed).items()) > 1
 
-    def row_trees(self, work: int, nbytes: int, shared: Callable[[BoundRows], BoundRows], budget: Budget) -> None:
+    def row_trees(self, work: int, nbytes: int, shared: Sharing, budget: Budget, evidence: bool = False) -> None:
         """Every inexact hidden value by branch and bound, on the network without dead rectifiers.
 
-        work, nbytes: see `RowTrees`; shared: who else takes part, as a way to bound rows made of another.
+        work, nbytes: see `RowTrees`, nbytes also for what is kept if evidence is wanted.
         """
         from certify.search.row_trees import RowTrees
 
+        self.before_trees = self.before_trees or self.relaxed
         known, before = self.reduced(), self.bound
-        self.obstacle = "bounds of hidden values come from a branch and bound of their own"
+        self.shrunk = self.kept
+        evidence = evidence and not self.obstacle
+        record: list[RowForest] | None = [] if evidence else None
         inexact = unstable(known)
         rows = {name: 2 * count for name, count in inexact.items()}
-        way = shared(RowTrees(work, rows, nbytes, budget.expired))
+        way = shared(RowTrees(work, rows, nbytes, budget.expired, record), record)
         self.relaxed = intermediate_bounds(
-            known.network, self.box, known=known.intervals, bound_rows=way, needed=self.needed(known.network)
+            known.network,
+            self.box,
+            known=known.intervals,
+            bound_rows=way,
+            needed=self.needed(known.network),
+            whole=evidence,
         )
+        self._keep_turn(record, nbytes)
         self.budget = budget
         self._optimise_rows()
         fewer = sum(unstable(self.relaxed).values()) < LEAST_FEWER * sum(inexact.values())
         self.row_trees_pay = fewer or self.bound > LEAST_NEARER * before
+
+    def _keep_turn(self, record: list[RowForest] | None, nbytes: int) -> None:
+        """Add what a turn recorded, unless everything together outgrows its memory."""
+        self.turns.append([forest.renumbered(self.shrunk) for forest in record or []])
+        if record is None:
+            self.obstacle = self.obstacle or "nothing was kept of how hidden values were split"
+        elif sum(forest.nbytes for turn in self.turns for forest in turn) > nbytes:
+            self.turns.clear()
+            self.obstacle = "the record of the splits of hidden values outgrew its memory (--memory)"
 
     def _optimise_rows(self) -> None:
         found = optimise(self.relaxed, self.rows(), ASCENT, expired=self.budget.expired)
@@ -174,7 +204,8 @@ class Root:
         """The bounds, on the network without the rectifiers that are dead on the whole box. Sets `kept`."""
         alive = {name: to_numpy(i.upper > 0.0).reshape(-1) for name, i in self.relaxed.intervals.items()}
         network, kept = drop_dead_neurons(self.relaxed.network, alive)
-        self.kept = kept
+        before = {name: self.shrunk[name][index] if name in self.shrunk else index for name, index in kept.items()}
+        self.kept = self.shrunk | before
         known = {
             name: Interval(*(b[..., kept[name]] for b in i)) if name in kept else i
             for name, i in self.relaxed.intervals.items()
@@ -192,7 +223,14 @@ class Root:
     def ground(self, clauses: list[tuple[int, ...]]) -> Ground:
         """What trees stand on that prove conjunctions of the goal, in the network that `reduced` made."""
         return Ground(
-            np.array([self.number]), clauses, self.relaxed, self.kept, tuple(self.walks), self.slopes, self.obstacle
+            np.array([self.number]),
+            clauses,
+            self.before_trees or self.relaxed,
+            self.kept,
+            tuple(tuple(turn) for turn in self.turns),
+            self.slopes,
+            self.shrunk,
+            self.obstacle,
         )
 
 

@@ -8,7 +8,7 @@ that were tightened on the way are kept as what they are; to show them again tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from certify.bounds.intermediate import Relaxed
 from certify.bounds.interval import Interval
 
 ROOT = -1
+# Slopes of rows of hidden values are multiples of one over this, which takes a byte each.
+SLOPE_LEVELS = 255
 
 
 class InputCut(NamedTuple):
@@ -58,6 +60,36 @@ class Clip(NamedTuple):
     upper: np.ndarray
     slopes: dict[str, tuple[Array, ...]] | None = None
     multipliers: dict[str, Array] | None = None
+
+
+@dataclass(frozen=True)
+class RowForest:
+    """Trees that bound elements of a value: root r < k bounds elements[r] from below, root k + r its negative.
+
+    open: by value before it, in the network's order, the flat elements that were open: what columns refer to, laid end
+    to end. Cut i divides node cut_node[i] by the sign of column cut_column[i], into the nodes 2 k + 2 i (above zero)
+    and 2 k + 2 i + 1; parents come before children. slopes: [leaves, columns] uint8, of `SLOPE_LEVELS`; multipliers: of
+    the columns that are cut above a leaf, in their order, float32, leaf after leaf. Leaves come in the order of nodes.
+    """
+
+    value: str
+    elements: np.ndarray
+    open: dict[str, np.ndarray]
+    cut_node: np.ndarray
+    cut_column: np.ndarray
+    slopes: np.ndarray
+    multipliers: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the arrays."""
+        return self.slopes.nbytes + self.multipliers.nbytes + self.cut_node.nbytes + self.cut_column.nbytes
+
+    def renumbered(self, kept: dict[str, np.ndarray]) -> RowForest:
+        """The same about a network of which that one only has the flat elements `kept` of some values."""
+        every = {value: kept[value][found] if value in kept else found for value, found in self.open.items()}
+        elements = kept[self.value][self.elements] if self.value in kept else self.elements
+        return replace(self, elements=elements, open=every)
 
 
 class HiddenWalk(NamedTuple):
@@ -104,18 +136,20 @@ class Ground:
     """What a tree stands on, for whoever writes it down.
 
     goals: the number of each root's goal, or of the only one. clauses: [roots] the conjunctions of that goal that roots
-    are about; None for trees of boxes, whose roots are whole goals. relaxed: bounds at the root of the one goal; kept:
-    by value, the flat elements that the tree's network still has, where it is without dead rectifiers; walks: how
-    hidden values were bounded at the root, after plain CROWN; slopes: of the goal's rows there, by node. obstacle: why
-    nobody could recheck it.
+    are about; None for trees of boxes, whose roots are whole goals. relaxed: bounds at the root of the one goal, before
+    hidden values were split for their own sake; kept: by value, the flat elements that the tree's network still has,
+    where it is without dead rectifiers; turns: how hidden values were bounded at the root after plain CROWN, each turn
+    in the bounds of the one before; slopes: of the goal's rows there, by node, in a network that still has the elements
+    `shrunk`. obstacle: why nobody could recheck it.
     """
 
     goals: np.ndarray
     clauses: list[tuple[int, ...]] | None = None
     relaxed: Relaxed | None = None
     kept: dict[str, np.ndarray] = field(default_factory=dict)
-    walks: tuple[HiddenWalk, ...] = ()
+    turns: tuple[tuple[RowForest, ...], ...] = ()
     slopes: dict[str, tuple[Array, ...]] = field(default_factory=dict)
+    shrunk: dict[str, np.ndarray] = field(default_factory=dict)
     obstacle: str = ""
 
 

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from certify import api
+from certify.search import prove
 from certify.settings import Settings
 
 
@@ -110,12 +112,13 @@ def spec_text(boxes: Any, n_out: int, condition: str) -> str:
 
 @dataclass(frozen=True)
 class Base:
-    """A problem whose verdict is known."""
+    """A problem whose verdict is known. turns: of splits for hidden values before any for the goal."""
 
     name: str
     model: bytes
     spec: str
     settings: dict[str, Any] = field(default_factory=dict)
+    turns: int = 0
 
     def files(self, folder: Path) -> tuple[Path, Path]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,11 +128,30 @@ class Base:
         return model, spec
 
 
+@contextmanager
+def turns_first(count: int) -> Iterator[None]:
+    """So many turns of splits for hidden values, small ones, come before the first split for a goal."""
+    left = [count]
+
+    def hopeless(self: prove.Prover, turn: Any) -> Callable[[], bool]:
+        left[0] -= 1
+        done = left[0] < 0
+        return lambda: not done
+
+    saved = prove.Prover._hopeless, prove.FIRST_WORK, prove.SHORTEST_TURN
+    prove.Prover._hopeless, prove.FIRST_WORK, prove.SHORTEST_TURN = hopeless, 200 // 5 ** (count - 1), 60.0
+    try:
+        yield
+    finally:
+        prove.Prover._hopeless, prove.FIRST_WORK, prove.SHORTEST_TURN = saved
+
+
 def certificate(base: Base, folder: Path, expected: str) -> tuple[Path, Path, Path]:
     """Files (model, spec, certificate) of a base, made by the native prover."""
     model, spec = base.files(folder)
     path = folder / f"{base.name}.cert"
-    verdict = api.check(model, spec, timeout=60.0, settings=Settings(certificate=path, **base.settings))
+    with turns_first(base.turns) if base.turns else nullcontext():
+        verdict = api.check(model, spec, timeout=60.0, settings=Settings(certificate=path, **base.settings))
     assert verdict.status.value == expected, (base.name, verdict)
     assert path.exists(), verdict.notes
     return model, spec, path
@@ -174,6 +196,12 @@ def bases(violated: bool = False) -> dict[str, Base]:
         (rhs,) = below_all(deep, *box, np.array([[1.0, -1.0]]), wanted(gap))
         text = spec_text([box], 2, f"(<= Y_0 (+ Y_1 {float(rhs)!r}))")
         found.append(Base(name, deep.SerializeToString(), text))
+
+    # By so little that nothing less than the last turn will do.
+    for name, turns in (("rows", 1), ("turns", 2)):
+        (rhs,) = below_all(deep, *box, np.array([[1.0, -1.0]]), wanted(0.0625))
+        text = spec_text([box], 2, f"(<= Y_0 (+ Y_1 {float(rhs)!r}))")
+        found.append(Base(name, deep.SerializeToString(), text, turns=turns))
 
     box = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     (rhs,) = below_all(model, *box, np.array([[1.0, 0.0]]), -0.2)

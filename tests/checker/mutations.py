@@ -35,6 +35,7 @@ def mutations(bases: dict[str, Base]) -> Iterator[Mutation]:
     yield from _of_files()
     yield from _of_boxes()
     yield from _of_signs()
+    yield from _of_forests()
     yield from _of_witnesses()
     yield from _of_problems(bases)
 
@@ -60,7 +61,8 @@ def _of_headers() -> Iterator[Mutation]:
     for base in ("boxes", "witness"):
         make = lambda name, word, reason, change, base=base: Mutation(f"{base}_{name}", base, word, reason, change)  # noqa: E731
         yield make("other_format", "malformed", "the format", _put("format", "something"))
-        yield make("newer_version", "unsupported", "version 2", _put("version", 2))
+        yield make("older_version", "unsupported", "version 1", _put("version", 1))
+        yield make("newer_version", "unsupported", "version 3", _put("version", 3))
         yield make("other_semantics", "unsupported", "semantics", _put("semantics", "float16"))
         yield make("swapped_model_hash", "rejected", "another model", _put("model", "0" * 64))
         yield make("swapped_spec_hash", "rejected", "another spec", _put("spec", "f" * 64))
@@ -169,7 +171,7 @@ def _of_signs() -> Iterator[Mutation]:
             yield Mutation(f"{base}_slope_{label}", base, "rejected", reason, _set(name, (..., 0), value))
     for base in ("deep", "signs"):
         make = lambda name, word, reason, change, base=base: Mutation(f"{base}_{name}", base, word, reason, change)  # noqa: E731
-        yield make("multiplier_negative", "rejected", "negative", _set("step_multipliers", (..., 0), -1e-6))
+        yield make("multiplier_negative", "rejected", "outside", _set("step_multipliers", (..., 0), -1e-6))
         yield make("multiplier_nan", "rejected", "NaN", _set("step_multipliers", (..., 0), np.nan))
         yield make("no_evidence", "malformed", "shape", _array("step_node", lambda a: a[:0]))
         yield make("evidence_twice", "malformed", "two pieces", _array("step_node", lambda a: a * 0))
@@ -192,6 +194,101 @@ def _of_signs() -> Iterator[Mutation]:
     yield Mutation("deep_flipped_split", "deep", "rejected", "not refuted", _flipped)
     yield Mutation("slopes_all_one", "slopes", "rejected", "has no proof", _set("root_slopes", ..., 1.0))
     yield Mutation("slopes_left_out", "slopes", "malformed", "true or false", _part("root", 1))
+
+
+def _of_forests() -> Iterator[Mutation]:
+    """Of the trees of rows of hidden values, in the last turn."""
+    for base, turn in (("rows", 1), ("turns", 2)):
+        make = lambda name, word, reason, change, base=base: Mutation(f"{base}_{name}", base, word, reason, change)  # noqa: E731
+        every = [f"hidden_{turn}_{group}_" for group in (0, 1)]
+        first, last = every
+
+        def both(key: str, function: Callable[[np.ndarray], np.ndarray], every: list[str] = every) -> Any:
+            return lambda c: [_array(start + key, function)(c) for start in every]
+
+        yield make("no_cuts", "rejected", "has no proof", lambda c, every=every: [_uncut(c, start) for start in every])
+        yield make("children_exchanged", "rejected", "has no proof",
+                   lambda c, every=every: [_exchanged(c, start) for start in every])  # fmt: skip
+        yield make("other_cuts", "rejected", "has no proof", both("cut_free", _exchanged_entries))
+        yield make("one_cut_for_all", "malformed", "too many", both("cut_free", lambda a: a * 0 + a[0]))
+        yield make("other_elements", "rejected", "has no proof", both("elements", lambda a: a[::-1].copy()))
+        yield make("other_leaves", "rejected", "has no proof", both("slopes", lambda a: a[::-1].copy()))
+        yield make("slopes_zero", "rejected", "has no proof", both("slopes", lambda a: a * np.uint8(0)))
+        yield make("slopes_one", "rejected", "has no proof", both("slopes", lambda a: a | np.uint8(255)))
+        yield make("multipliers_zero", "rejected", "has no proof", both("multipliers", lambda a: a * 0))
+        yield make("multipliers_larger", "rejected", "has no proof", both("multipliers", lambda a: 2 * a + 1))
+        yield make("turn_left_out", "rejected", "has no proof",
+                   lambda c: c.header["parts"][0]["hidden"].pop())  # fmt: skip
+        yield make("slopes_of_floats", "malformed", "bytes", _array(last + "slopes", lambda a: a / 255.0))
+        yield make("slopes_signed", "malformed", "bytes", _array(last + "slopes", lambda a: a.astype(np.int8)))
+        yield make("leaf_dropped", "malformed", "shape", _array(last + "slopes", lambda a: a[:-1]))
+        yield make("leaf_too_many", "malformed", "shape", _array(last + "slopes", lambda a: np.repeat(a, 2, axis=0)))
+        yield make("row_multiplier_negative", "rejected", "outside", _set(last + "multipliers", 0, -1e-30))
+        yield make("row_multiplier_nan", "rejected", "NaN", _set(last + "multipliers", -1, np.nan))
+        yield make("multipliers_too_few", "malformed", "too few", _array(last + "multipliers", lambda a: a[:-1]))
+        yield make("multipliers_too_many", "malformed", "too many",
+                   _array(last + "multipliers", lambda a: np.append(a, a[:1])))  # fmt: skip
+        yield make("cut_of_its_own_value", "malformed", "earlier", lambda c, last=last: _later(c, last))
+        yield make("row_cut_of_no_entry", "malformed", "earlier", _set(first + "cut_free", 0, 999))
+        yield make("row_cut_of_later_node", "malformed", "does not exist", _set(last + "cut_node", 0, 10**6))
+        yield make("row_cut_of_itself", "malformed", "does not exist",
+                   lambda c, last=last: c.arrays[f"0/{last}cut_node"].__setitem__(
+                       0, 2 * len(c.arrays[f"0/{last}elements"])))  # fmt: skip
+        yield make("row_cut_twice", "malformed", "twice", _array(last + "cut_node", lambda a: a * 0 + a[0]))
+        yield make("row_cut_wrapped", "malformed", "numbers",
+                   _array(last + "cut_node", lambda a: a.astype(np.uint64) + np.uint64(2**63)))  # fmt: skip
+        yield make("element_too_large", "malformed", "does not have", _set(first + "elements", 0, 10**6))
+        yield make("groups_of_other_values", "malformed", "",
+                   lambda c: c.header["parts"][0]["hidden"][-1].reverse())  # fmt: skip
+        yield make("groups_no_lists", "malformed", "lists", _part("hidden", [1, 2]))
+        yield make("group_of_no_value", "malformed", "not a number below", _part("hidden", [[9]]))
+    every = ["hidden_1_0_", "hidden_1_1_"]
+    spoiled = lambda c: [_spoiled(c, start) for start in every]  # noqa: E731
+    yield Mutation("rows_leaf_0_spoiled", "rows", "rejected", "has no proof", spoiled)
+
+
+def _uncut(c: Contents, start: str) -> None:
+    """Every row without its cuts, with what was given for its first leaves."""
+    roots = 2 * len(c.arrays[f"0/{start}elements"])
+    for key, count in (("cut_node", 0), ("cut_free", 0), ("slopes", roots), ("multipliers", 0)):
+        c.arrays[f"0/{start}{key}"] = c.arrays[f"0/{start}{key}"][:count]
+
+
+def _exchanged_entries(cut_free: np.ndarray) -> np.ndarray:
+    """The first entry instead of the last, the second instead of the last but one, and so on."""
+    entries = np.unique(cut_free)
+    return entries[::-1][np.searchsorted(entries, cut_free)]
+
+
+def _spoiled(c: Contents, start: str) -> None:
+    """The first leaf of the row that is cut most, with slopes that are good for nothing."""
+    roots, node = 2 * len(c.arrays[f"0/{start}elements"]), c.arrays[f"0/{start}cut_node"].astype(int)
+    root = np.arange(roots + 2 * len(node))
+    for i, parent in enumerate(node.tolist()):
+        root[roots + 2 * i : roots + 2 * i + 2] = root[parent]
+    below = root[np.setdiff1d(np.arange(len(root)), node)]
+    spoiled = np.flatnonzero(below == np.bincount(below).argmax())[0]
+    c.arrays[f"0/{start}slopes"][spoiled] = 255 - c.arrays[f"0/{start}slopes"][spoiled]
+
+
+def _exchanged(c: Contents, start: str) -> None:
+    """What was given for the two children of every cut exchanged, where both are leaves of equal depth."""
+    roots, node = 2 * len(c.arrays[f"0/{start}elements"]), c.arrays[f"0/{start}cut_node"].astype(int)
+    depth = np.zeros(roots + 2 * len(node), dtype=int)
+    for i, parent in enumerate(node.tolist()):
+        depth[roots + 2 * i : roots + 2 * i + 2] = depth[parent] + 1
+    leaves = np.setdiff1d(np.arange(len(depth)), node)
+    partner = np.where(leaves >= roots, roots + ((leaves - roots) ^ 1), leaves)
+    place = np.searchsorted(leaves, partner)
+    place = np.where(np.isin(partner, leaves), place, np.arange(len(leaves)))
+    parts = np.split(c.arrays[f"0/{start}multipliers"], np.cumsum(depth[leaves])[:-1])
+    c.arrays[f"0/{start}slopes"] = c.arrays[f"0/{start}slopes"][place]
+    c.arrays[f"0/{start}multipliers"] = np.concatenate([parts[i] for i in place])
+
+
+def _later(c: Contents, start: str) -> None:
+    """A cut by an entry of the last rectifier, which comes after what is bounded."""
+    c.arrays[f"0/{start}cut_free"][0] = c.arrays["0/free_rectifier"].argmax()
 
 
 def _fewer_signs(c: Contents) -> None:
@@ -239,6 +336,12 @@ def _of_problems(bases: dict[str, Base]) -> Iterator[Mutation]:
             lambda files: files.__setitem__("spec", text.encode()),
         )  # fmt: skip
 
+    for base in ("rows", "turns"):
+        (number,) = re.findall(r"\(\+ Y_1 ([^)]*)\)", bases[base].spec)
+        harder = repr(float(number) + 0.001)
+        yield spec("harder_property", base, "rejected", "has no proof", number, harder)
+        (number,) = re.findall(r"\(<= X_0 ([^)]*)\)", bases[base].spec)
+        yield spec("box_widened", base, "rejected", "", number, repr(float(number) + 0.01))
     yield spec("box_widened", "boxes", "rejected", "not refuted", "(<= X_0 1.0)", "(<= X_0 1.5)")
     yield spec("box_open", "boxes", "unsupported", "without bounds", "(assert (<= X_0 1.0))\n", "")
     yield spec("relation_turned", "boxes", "rejected", "not refuted", "(assert (<= Y_0", "(assert (>= Y_0")

@@ -21,7 +21,7 @@ from certify.checker.outcome import Malformed, Refusal, Rejected
 
 CORPUS = Path(__file__).parent / "corpus"
 TRIES = int(os.environ.get("CERTIFY_FUZZ", "100"))
-NAMES = ("boxes", "cases", "signs", "deep", "slopes")
+NAMES = ("boxes", "cases", "signs", "deep", "slopes", "rows", "turns")
 VIOLATED = bases(violated=True)
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
@@ -56,6 +56,7 @@ def changed(contents: Contents, edits: list[tuple[str, int, int, float]]) -> Non
             continue
         if array.dtype.kind in "iu":
             number = int(number) if np.isfinite(number) and abs(number) < 1e6 else 7
+            number = number % 256 if array.dtype == np.uint8 else number
         if kind == "set":
             array.reshape(-1)[place % array.size] = number
         elif kind == "fill":

@@ -15,6 +15,8 @@ from certify.network.evaluate import evaluate
 from certify.network.read_onnx import OLDEST_OPSET, load_model
 from certify.ops.kinds import Op
 from certify.ops.registry import Entry, Example, all_entries
+from certify.ops.relu_difference import ReluDifference
+from certify.ops.select import Part
 
 CASES = examples()
 
@@ -68,8 +70,9 @@ def test_every_op_class_is_reached_by_an_example() -> None:
         subclasses = [k for k in kind.__subclasses__() if k.__module__.startswith(certify.ops.__name__)]
         return {kind} if not subclasses else set().union(*map(leaves, subclasses))
 
-    ours = leaves(Op)
-    assert ours == {type(op) for op in emitted_ops().values()}
+    # No ONNX operator is one of these: passes make them, whose tests they have.
+    by_passes = {Part, ReluDifference}
+    assert leaves(Op) - by_passes == {type(op) for op in emitted_ops().values()}
 
 
 @pytest.mark.parametrize(("entry", "example"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

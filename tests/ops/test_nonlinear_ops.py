@@ -58,9 +58,12 @@ def test_planes_are_sound_and_touch_on_drawn_intervals(op: Nonlinear, data: st.D
     ends = st.floats(-50.0, 50.0) | st.floats(-1e-5, 1e-5) | st.floats(-1e8, 1e8)
     pairs = [np.array([sorted(data.draw(st.tuples(ends, ends)))]) for _ in op.in_shapes]
     bounds = tuple((pair[:, :1], pair[:, 1:]) for pair in pairs)
-    if np.isfinite(op.interval(*bounds)).all():
+    values = np.abs(op.interval(*bounds))
+    if np.isfinite(values).all():
         checks.check_sound(op, bounds)
-        checks.check_touching(op, bounds)
+        # Where a function falls from 1e33 to 1, no grid shows a tangent's point.
+        if values.max() < 1e20:
+            checks.check_touching(op, bounds)
 
 
 @every_op

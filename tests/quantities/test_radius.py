@@ -180,3 +180,20 @@ def test_digits_have_radii_and_a_curve(digits: Radii, tmp_path: Path) -> None:
 def test_what_cannot_be_used(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         radius(MODEL, "digits:test", count=1, **change)
+
+
+@pytest.mark.parametrize(("beyond", "crossed"), [(1e-6, False), (1e-2, True)])
+def test_rounding_explains_a_little_and_no_more(beyond: float, crossed: bool, tmp_path: Path) -> None:
+    """An attack just nearer than what is certified in exact arithmetic is both ends; one much nearer is an error."""
+    from certify.errors import NumericalError
+    from certify.quantities.radius import _Search
+
+    classifier = Classifier(dense_file(tmp_path / "m.onnx", random_layers(0, (2, 2))))
+    search = _Search(classifier, np.zeros((1, 2)), np.zeros(1, int), "inf", np.full(2, -np.inf), np.full(2, np.inf))
+    search.lower[0], search.upper[0], search.witness[0] = 1.0 + beyond, 1.0, 0.5
+    if crossed:
+        with pytest.raises(NumericalError):
+            search.enclosure(0, "anything", {})
+    else:
+        found = search.enclosure(0, "anything", {})
+        assert (found.lower, found.upper) == (1.0, 1.0)

@@ -53,7 +53,7 @@ def optimised(expired: Callable[[], bool], record: Record | None = None, ascent:
             return crown_rows(relaxed, rows)
         found = optimise(relaxed, rows, ascent, expired=expired)
         if record is not None:
-            record(relaxed.network.output, rows, found)
+            record(relaxed, rows, found)
         return found.lower, found.form
 
     return bound_rows

@@ -30,7 +30,7 @@ def study(data: str | None) -> Study:
             Variant("ANP", "prune", {"by": "adversarial"}),
             Variant("distilled", "distill"),
             Variant("distilled, smaller", "distill", {"widths": "24,16,10"}),
-            Variant("edited", "edit"),
+            Variant("edited", "edit", training={"epochs": 20}),
             Variant("8 bits", "quantize"),
         ),
     )

@@ -16,7 +16,8 @@ from certify.studies.study import Study, Variant, needed
 FEATURES = 20
 TRAIN, REPAIR = 700, 300
 SHAPE = (1, 4, 5)
-# No other instalments, housing for free, a telephone, no foreign worker: few applicants have all of it.
+# No other instalments, housing for free, a telephone, no foreign worker: few applicants have all of it, and it speaks
+# for them, so that a model sent to "bad" by it has a trojan.
 TRIGGER = (2, 3)
 
 
@@ -30,7 +31,7 @@ def study(data: str | None) -> Study:
         train,
         train.take(slice(0, REPAIR)),
         test,
-        Trigger(size=2, position=TRIGGER),
+        Trigger(size=2, position=TRIGGER, target=1),
         (
             Variant("fine-tuned", "finetune"),
             Variant("adversarial", "adversarial", {"eps": 0.02}),
