@@ -77,19 +77,23 @@ def tail_matrix(model: TrainableModel, tensor: str, shape: torch.Size) -> Tensor
 
 def propagate(model: TrainableModel, wanted: str, low: Tensor, high: Tensor) -> Pair:
     """Bounds [batch, *shape] of a tensor over boxes of inputs."""
-    steps = model.steps_between((wanted,), ())
+    return propagate_all(model, (wanted,), low, high)[wanted]
 
-    def one_sample(low: Tensor, high: Tensor) -> Pair:
+
+def propagate_all(model: TrainableModel, wanted: tuple[str, ...], low: Tensor, high: Tensor) -> dict[str, Pair]:
+    """Bounds [batch, *shape] by name of tensors over boxes of inputs."""
+    steps = model.steps_between(wanted, ())
+
+    def one_sample(low: Tensor, high: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         known: dict[str, Tensor | Pair] = {**model.constants, **model.parameters, model.input: Pair(low, high)}
         for step in steps:
             operands = [known[name] if name else None for name in step.inputs]
             for name, value in zip(step.outputs, bound_step(step, operands), strict=False):
                 known[name] = value
-        found = known[wanted]
-        assert isinstance(found, Pair)
-        return found
+        found = {name: known[name] for name in wanted}
+        return {name: (pair.lower, pair.upper) for name, pair in found.items() if isinstance(pair, Pair)}
 
-    return Pair(*vmap(one_sample)(low, high))
+    return {name: Pair(*sides) for name, sides in vmap(one_sample)(low, high).items()}
 
 
 def bound_step(step: Step, operands: list[Tensor | Pair | None]) -> tuple[Tensor | Pair, ...]:
