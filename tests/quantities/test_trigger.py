@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
 from onnx_files import model, node, save
+from typer.testing import Result
 
 import certify
 from certify.dataset import Dataset, make_dataset
