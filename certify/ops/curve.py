@@ -26,6 +26,8 @@ from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
 # Outward slack for the rounding of a line and of f, in units of roundoff of the values and terms involved.
 SLACK = 24.0
 BISECTIONS = 60
+# Ranges of tangent points narrower than this are one point.
+NO_ROOM = 1e-290
 
 
 class Stretch(NamedTuple):
@@ -113,7 +115,8 @@ class UpperLine:
         """The parameter of the tangent at the favourite point of the interval, or the nearest sound one."""
         xp = namespace(self.lower)
         room = self.last - self.first
-        safe = xp.where(room > 0.0, room, xp.ones_like(room))
+        # A quotient by a smaller number may overflow; every parameter is sound.
+        safe = xp.where(room > NO_ROOM, room, xp.ones_like(room))
         return xp.clip((self.f.favourite(self.lower, self.upper) - self.first) / safe, 0.0, 1.0)
 
     def line(self, parameter: Array) -> tuple[Array, Array]:
