@@ -10,7 +10,7 @@ from certify.ops.arithmetic import add, scale
 from certify.ops.layout import reshape
 from certify.ops.reduce import axes_of
 from certify.ops.registry import Builder, Example, NodeSpec, Operand, Value, register
-from certify.ops.relu import Relu
+from certify.ops.relu import FAR, Relu
 from certify.ops.scale import ScaleShift
 from certify.ops.select import concat, take
 
@@ -21,6 +21,10 @@ def maximum(build: Builder, a: Value, b: Operand) -> Value:
         difference = add(build, a, b, -1)
         return add(build, b, build.emit(Relu((difference.shape,), difference.shape), difference))
     bound = np.asarray(b, dtype=np.float64)
+    if abs(bound).max(initial=0.0) > FAR:
+        # The sum of a value and its distance from a bound far away keeps few digits of the value.
+        opposite = scale(build, a, np.asarray(-1.0), bound)
+        return add(build, a, build.emit(Relu((opposite.shape,), opposite.shape), opposite))
     difference = scale(build, a, None, -bound)
     return scale(build, build.emit(Relu((difference.shape,), difference.shape), difference), None, bound)
 

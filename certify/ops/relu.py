@@ -14,6 +14,9 @@ from certify.ops.kinds import Elementwise, Planes, Relaxation, with_spec_axis
 from certify.ops.registry import Builder, Example, NodeSpec, Value, register
 from certify.ops.scale import ScaleShift
 
+# Bounds further out are not subtracted from what they bound, whose last digits that would cost.
+FAR = 2.0**20
+
 
 class Triangle(Relaxation):
     """The triangle over [l, u] of x -> max(s x, x), s < 1; the parameter moves the lower slope from s to 1."""
@@ -138,7 +141,7 @@ def leaky(build: Builder, x: Value, slope: float) -> Value:
     handled="exactly, as two Relu",
     examples=lambda: [Example([(2, 3)], {"min": -0.5, "max": 0.25}, opset=7), Example([(6,)], {"min": 0.1}, opset=7),
                       Example([(6,), np.float32(-0.5), np.float32(0.25)]), Example([(6,), (), np.float32(0.25)]),
-                      Example([(2, 3), (), ()])],
+                      Example([(6,), np.float32(-1e30), np.float32(1e9)]), Example([(2, 3), (), ()])],
 )  # fmt: skip
 def clip(node: NodeSpec, build: Builder) -> Value:
     """max(x, lo) = lo + relu(x - lo), then min(y, hi) = hi - relu(hi - y)."""
@@ -169,5 +172,9 @@ def _clipped_between(node: NodeSpec, build: Builder) -> Value:
 
 def _above(build: Builder, x: Value, low: float) -> Value:
     """max(x, low)."""
+    if abs(low) > FAR:
+        from certify.ops.extremes import maximum
+
+        return maximum(build, x, np.asarray(low))
     shifted = build.emit(ScaleShift.scalar(x.shape, 1.0, -low), x)
     return build.emit(ScaleShift.scalar(x.shape, 1.0, low), build.emit(Relu((x.shape,), x.shape), shifted))

@@ -198,6 +198,7 @@ def _ints(*values: int) -> np.ndarray:
         Example([(4, 5), _ints(1), _ints(3), _ints(0)]),
         Example([(4, 5), _ints(-1, 0), _ints(-4, 9), _ints(0, 1), _ints(-1, 2)]),
         Example([(4, 5)], {"starts": [1, 2], "ends": [3, 2**31]}, opset=9),
+        Example([(4, 5), _ints(-9, -9), _ints(-(2**31), 3), _ints(0, 1), _ints(-1, 2)]),
     ],
 )
 def slice_node(node: NodeSpec, build: Builder) -> Value:
@@ -208,11 +209,16 @@ def slice_node(node: NodeSpec, build: Builder) -> Value:
     steps = np.atleast_1d(node.setting("steps", 4, default=[1] * len(starts)))
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = node.normal_axis(int(axis), len(x.shape))
-        length = x.shape[axis]
-        # ONNX marks "to the very beginning" for a negative step by a hugely negative end; Python by None.
-        stop = None if int(step) < 0 and int(end) < -length else int(end)
-        x = take(build, x, axis, np.arange(length)[int(start) : stop : int(step)])
+        x = take(build, x, axis, _range_of(x.shape[axis], int(start), int(end), int(step)))
     return x
+
+
+def _range_of(length: int, start: int, end: int, step: int) -> np.ndarray:
+    """The places of a slice. Unlike Python, ONNX clamps the start of one that goes backward to a place that exists."""
+    first, last = (place + length if place < 0 else place for place in (start, end))
+    if step > 0:
+        return np.arange(max(first, 0), min(last, length), step)
+    return np.arange(min(max(first, 0), length - 1), max(last, -1), step)
 
 
 @register(
