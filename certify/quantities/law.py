@@ -1,7 +1,7 @@
 """Laws of one input: how its probability lies on the line, enclosed so that it can be relied on.
 
 Cumulative probabilities come from scipy.special (ndtr, betainc). What is assumed of them, and added to every result as
-an error: each value is within CDF_ERROR, relative, of the true one. All else is rounded outwards here.
+an error: each value is within CDF_ERROR, relative, or TINY of the true one. All else is rounded outwards here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 Pair = tuple[np.ndarray, np.ndarray]
 CDF_ERROR = 1e-11
+# Probabilities and densities this small are near where float64 runs out of digits: they count with this as an error.
+TINY = 1e-300
 # Relative error of the few operations on masses here, doubled for the terms of second order.
 ROUNDING = 16 * 2.0**-53
 
@@ -130,14 +132,14 @@ class Normal(Marginal):
         """The mean plus the deviation times (density at the lower end - at the upper one) / probability."""
         ends = [(np.clip(side, self.lower, self.upper) - self.center) / self.sd for side in (lower, upper)]
         before, after = (np.exp(-0.5 * end**2) / np.sqrt(2.0 * np.pi) for end in ends)
-        slack = CDF_ERROR * (before + after)
+        slack = CDF_ERROR * (before + after) + TINY
         low, high = _quotient((before - after - slack, before - after + slack), self._plain(lower, upper))
         return _within(self.center + self.sd * low, self.center + self.sd * high, lower, upper)
 
     def least_density(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """At one of the ends, as there is one hump."""
         far = np.maximum(abs(lower - self.center), abs(upper - self.center)) / self.sd
-        density = np.exp(-0.5 * far**2) / (self.sd * np.sqrt(2.0 * np.pi))
+        density = np.maximum(np.exp(-0.5 * far**2) - TINY, 0.0) / (self.sd * np.sqrt(2.0 * np.pi))
         return np.asarray((1.0 - CDF_ERROR) * density / self.total[1])
 
     def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -258,7 +260,7 @@ def _within(low: np.ndarray, high: np.ndarray, lower: np.ndarray, upper: np.ndar
 def _difference(low: np.ndarray, high: np.ndarray, proper: np.ndarray) -> Pair:
     """Bounds of high - low for cumulative probabilities with their error; nothing where the interval is no interval."""
     found = np.where(proper, high - low, 0.0)
-    slack = np.where(proper, CDF_ERROR * (abs(high) + abs(low)), 0.0)
+    slack = np.where(proper, CDF_ERROR * (abs(high) + abs(low)) + TINY, 0.0)
     return np.maximum(found - slack, 0.0), np.minimum(found + slack, 1.0)
 
 

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from certify.quantities.law import CDF_ERROR, ROUNDING, Discrete, Marginal, Normal, Pair
+from certify.quantities.law import CDF_ERROR, ROUNDING, TINY, Discrete, Marginal, Normal, Pair
 
 # Inputs that may vary where volumes of cut boxes are computed: a sum over their corners.
 CORNERS = 8
@@ -38,7 +38,9 @@ class Product:
         low, high = np.ones(len(lower)), np.ones(len(lower))
         for i in self.varying:
             part = self.marginals[i].mass(lower[:, i], upper[:, i])
-            low, high = low * part[0], high * part[1]
+            # Products that underflow have lost their digits: they are 0 or TINY, whichever is outward.
+            low, high = low * part[0], np.where(part[1] > 0.0, np.maximum(high * part[1], TINY), 0.0) * (high > 0.0)
+            low = np.where(low < TINY, 0.0, low)
         slack = (len(self.varying) + 2) * ROUNDING
         return low * (1.0 - slack), np.minimum(high * (1.0 + slack), 1.0)
 
@@ -122,7 +124,7 @@ class Product:
         mean = rest + a @ center - slack * (abs(a) @ abs(center) + abs(rest))
         spread = np.sqrt(((a * sd) ** 2).sum(axis=1)) * (1.0 + slack)
         place = np.divide(mean, spread, out=np.zeros(len(mean)), where=spread > 0.0)
-        tail = ndtr(-place) * (1.0 + CDF_ERROR)
+        tail = ndtr(-place) * (1.0 + CDF_ERROR) + TINY
         for marginal in normals:
             assert isinstance(marginal, Normal)
             tail = tail / marginal.total[0]

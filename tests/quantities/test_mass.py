@@ -37,6 +37,18 @@ def test_far_tails_keep_their_size() -> None:
     assert 0.0 < low[0] <= stats.norm.sf(30.0) * (1 + 1e-9) and high[0] < 1.0001 * stats.norm.sf(30.0)
 
 
+def test_what_underflows_is_never_called_exact() -> None:
+    """Where float64 runs out of digits: a lower bound of 0 and an upper one above it, alone and in products."""
+    law = Normal(0.0, 1.0)
+    low, high = law.mass(np.array([38.5, 40.0]), np.array([38.6, 41.0]))
+    assert (low == 0.0).all() and (high > 0.0).all()
+    assert Normal(0.0, 1.0, 38.1, 38.3).total[0] == 0.0, "a law conditioned on what cannot be computed is refused"
+    low, high = Product((Uniform(0.0, 1.0),) * 400).mass(np.zeros((1, 400)), np.full((1, 400), 0.1))
+    assert low[0] == 0.0 < high[0]
+    below, above = law.mean(np.array([38.5]), np.array([38.6]))
+    assert (below[0], above[0]) == (38.5, 38.6)
+
+
 def test_parts_of_a_discrete_law_share_no_value() -> None:
     law = Discrete((0.0, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0))
     below, above = law.cut(np.array([0.0]), np.array([3.0]))
