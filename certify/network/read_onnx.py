@@ -329,6 +329,8 @@ class GraphReader:
         except (KeyError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             raise spec.unsupported(f"malformed node: {error}") from error
         results = result if isinstance(result, tuple) else (result,)
+        if any(isinstance(value, Value) and 0 in value.shape for value in results):
+            raise spec.unsupported("it computes a tensor without elements")
         return tuple(replace(value, kind=kind) if isinstance(value, Value) else value for value in results)
 
 

@@ -35,7 +35,7 @@ class BoundRows:
         """
         relations, variables, numbers = zip(*self._words, strict=True)
         value = np.array(list(map(float, numbers)))
-        for row in np.flatnonzero(np.isinf(value)):
+        for row in np.flatnonzero(np.isinf(value) | (value == 0.0)):
             source.finite(numbers[row], source.code.index(numbers[row], self._offsets[row]))
         index = decode(variables)
         for row in np.flatnonzero(index < 0):

@@ -20,7 +20,7 @@ CODES: dict[str, str] = {
     "V0105": "a statement that this version of VNN-LIB does not have",
     "V0106": "parentheses nested too deeply",
     "V0107": "a number that is spelt wrong, or is NaN or infinite",
-    "V0108": "a number too large for float64",
+    "V0108": "a number too large for float64, or not 0 and too small",
     # Assertions
     "V0201": "no operator where one belongs, or an unknown one",
     "V0202": "too few or too many operands",

@@ -27,6 +27,7 @@ WORD = 12
 
 # No two adjacent repetitions below can match the same characters: a hostile file costs linear, not quadratic, time.
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_NOT_ZERO = re.compile(r"[-+.0]*[1-9]")
 _NOT_FINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 _LONGEST_MESSAGE = 300
 _STARTS_A_NUMBER = frozenset("+-.0123456789")
@@ -109,6 +110,8 @@ class Source:
         value = float(lexeme)
         if math.isinf(value):
             raise self.error("V0108", offset, f"the number {lexeme} is too large", "float64 ends at about 1.8e308")
+        if value == 0.0 and _NOT_ZERO.match(lexeme):
+            raise self.error("V0108", offset, f"the number {lexeme} is too small", "below 5e-324 float64 has only 0")
         return Constant(value, lexeme, offset)
 
     def unclosed(self, offset: int) -> ParseError:

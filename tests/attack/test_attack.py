@@ -17,7 +17,7 @@ from certify.ops.registry import Value
 from certify.ops.relu import Relu
 from certify.ops.softmax_nodes import softmax
 from certify.problem import Problem
-from certify.query.formula import AllOf, AnyOf, Atoms, Formula, Region
+from certify.query.formula import TRUE, AllOf, AnyOf, Atoms, Formula, Region
 from certify.query.normal_form import UnsafeSet
 from certify.settings import Budget
 
@@ -108,6 +108,13 @@ def test_pgd_gives_every_disjunct_its_own_restarts() -> None:
 def test_nothing_is_found_where_nothing_is() -> None:
     t = target(0, np.eye(3)[:1], np.array([-1e-9]), -np.ones(3), np.ones(3))
     assert run(t, ORDER) is None
+
+
+def test_a_specification_without_atoms_is_attacked_like_any_other() -> None:
+    """All of a box may be unsafe, and yet the replay refuses each point: its bounds were strict."""
+    none = target(TRUE, np.zeros((0, 2)), np.zeros(0), -np.ones(2), np.ones(2))
+    for name in METHODS:
+        assert attack_goal(none, (name,), np.random.default_rng(0), Budget.starting_now(1), lambda x: None) is None
 
 
 def test_what_the_replay_refuses_is_not_found() -> None:

@@ -84,6 +84,17 @@ def test_a_flipped_byte_never_escapes_as_another_error(tmp_path: Path) -> None:
     assert 0 < read < 2 * len(data)
 
 
+def test_tensor_without_elements(tmp_path: Path) -> None:
+    ends = {"s": np.array([2]), "e": np.array([1]), "a": np.array([1]), "W": W}
+    nodes = [
+        node("Slice", "x s e a", "none", "the_node"),
+        node("MatMul", "x W", "z"),
+        node("Concat", "z none", "y", axis=1),
+    ]
+    with pytest.raises(UnsupportedOp, match="the_node.*without elements"):
+        load_model(save(tmp_path / "model.onnx", model(nodes, {"x": [1, 3]}, ["y"], ends)))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_weight_that_is_no_number(bad: float, dtype: type, tmp_path: Path) -> None:

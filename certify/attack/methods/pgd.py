@@ -72,7 +72,7 @@ def descend(
     Yields the points at which the formula's margin is not positive on our graph, whenever there are some.
     """
     goal, network, put = target.goal, target.network, target.network.library.put
-    outputs, inputs, _ = target.problem.margin_rows(goal.atoms)
+    outputs, inputs, offset = target.problem.margin_rows(goal.atoms)
     first, second = np.zeros_like(x), np.zeros_like(x)
     for step in range(plan.steps + 1):
         found = values(network, put(x))
@@ -83,7 +83,7 @@ def descend(
         if step == plan.steps or budget.expired():
             return
         # Margins just below zero are pushed on, since the deployed model computes in float32.
-        pull = (member & (margins > -1e-5 * (1.0 + abs(target.problem.atoms.rhs[goal.atoms])))).astype(np.float64)
+        pull = (member & (margins > -1e-5 * (1.0 + abs(offset)))).astype(np.float64)
         grad = to_numpy(gradient(network, found, put(pull @ outputs), surrogate=True))
         if inputs is not None:
             grad = grad + pull @ inputs
