@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from random_queries import POINTS, contains, holds, queries
 
@@ -26,8 +26,19 @@ def _lower(text: str) -> UnsafeSet:
     return lower(parse_query(V1 + text))
 
 
+# Inputs that are equal: 2 x_0 < x_1 becomes x_1 < 0, a bound.
+EQUAL = """(vnnlib-version <2.0>)
+(declare-network N (declare-input X real [2]) (declare-output Y real [2]))
+(assert (or (and (>= X[0] -1.0) (<= X[0] 0.0)) (and (>= X[0] 0.5) (<= X[0] 1.0))))
+(assert (or (and (>= X[1] -1.0) (<= X[1] 0.0)) (and (>= X[1] 0.5) (<= X[1] 1.0))))
+(assert (== X[0] X[1]))
+(assert (< (+ X[0] X[0]) X[1]))
+"""
+
+
 @settings(max_examples=300, deadline=None)
 @given(queries(), st.integers(0, 2**32))
+@example(EQUAL, 0)
 def test_regions_and_formulas_hold_exactly_where_the_assertions_do(text: str, seed: int) -> None:
     query = parse_query(text)
     try:
@@ -41,7 +52,7 @@ def test_regions_and_formulas_hold_exactly_where_the_assertions_do(text: str, se
         assert (region.lower <= region.upper).all()
     points = random.Random(seed).sample(POINTS, 40)
     found = contains(unsafe, points)
-    if unsafe.columns is None or len(unsafe.columns.shift) == 0:
+    if unsafe.columns is None or len(unsafe.columns.free) == 2:
         assert found == [holds(query, point) for point in points]
         return
     # With x_1 in the place of x_0, more comparisons become bounds on a single input, and with that closed.
