@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from certify import spec
+from certify.errors import InputError
 from certify.query.conditions import Condition
 from certify.query.expressions import Expression
 
@@ -73,6 +74,11 @@ def lead(delta: float) -> float:
     """By how much the top score exceeds every other one, at least, where its softmax is delta or more; rounded down.
 
     softmax = 1 / (1 + sum exp(y_k - y_top)) >= delta  makes every term of the sum <= (1 - delta) / delta.
+    Raises InputError for what is no confidence.
     """
+    if not 0.0 < delta < 1.0:
+        raise InputError(
+            f"the confidence {delta} is not between 0 and 1", "--delta 0.9 asks where f gives its class 90 %"
+        )
     exact = math.log(delta) - math.log1p(-delta)
     return exact - 1e-12 * (1.0 + abs(exact))

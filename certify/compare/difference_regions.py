@@ -83,6 +83,8 @@ def regions_of_data(
     """
     rows = samples.flat(network.n_inputs)
     chosen = list(range(len(rows)) if numbers is None else numbers)
+    if not chosen:
+        raise InputError(f"{samples.name}: no sample is left to look at", "--count is at least 1")
     for number in chosen:
         if not 0 <= number < len(rows):
             raise InputError(f"there is no sample {number}: the data has {len(rows)}", "samples count from 0")

@@ -64,14 +64,20 @@ class Classifier:
     def rows(self, samples: Dataset) -> np.ndarray:
         """The samples as the model is given them, [samples, n_inputs]: float64 values that `dtype` can hold.
 
-        Raises InputError where a sample has another size than the input.
+        Raises InputError where there are none, or a sample has another size than the input or numbers too large for it.
         """
-        rows = samples.x.reshape(len(samples), -1)
+        rows = samples.x.reshape(len(samples), int(np.prod(samples.x.shape[1:])))
+        if not len(rows):
+            raise InputError(f"{samples.name}: no sample is left to look at", "--count is at least 1")
         if rows.shape[1] != self.n_inputs:
             expected = f"the input of {self.path} has the shape {list(self.input_shape)}"
             message = f"a sample has the shape {list(samples.x.shape[1:])}, {expected}"
             raise InputError(message, "choose the array with --x")
-        return rows.astype(self.dtype).astype(np.float64)
+        with np.errstate(over="ignore"):
+            rows = rows.astype(self.dtype).astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise InputError(f"{samples.name}: a sample holds a number too large for {self.dtype}", "is it scaled?")
+        return rows
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """The class scores [points, classes] that onnxruntime computes at x [points, n_inputs], one by one."""
@@ -88,7 +94,7 @@ class Classifier:
 def samples_of(data: str | Path | Dataset, count: int | None = None) -> Dataset:
     """The samples of a file or those given, the first `count` of them."""
     samples = data if isinstance(data, Dataset) else read_dataset(data)
-    return samples if count is None else samples.take(slice(0, count))
+    return samples if count is None else samples.take(slice(0, max(0, count)))
 
 
 def _static(shape: Sequence[Any]) -> tuple[int, ...]:

@@ -184,6 +184,8 @@ def test_who_differs() -> None:
         ({}, "either"),
         ({"data": make_dataset(np.zeros((2, 2)), None)}, "radius"),
         ({"data": make_dataset(np.zeros((2, 2)), None), "eps": 0.1, "index": [2]}, "no sample 2"),
+        ({"data": make_dataset(np.zeros((2, 2)), None), "eps": 0.1, "count": 0}, "no sample is left"),
+        ({"data": make_dataset(np.zeros((2, 2)), None), "eps": 0.1, "plan": Plan(delta=1.0)}, "between 0 and 1"),
         ({"data": make_dataset(np.zeros((2, 3)), None), "eps": 0.1}, "takes 2"),
     ],
 )

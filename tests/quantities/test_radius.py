@@ -175,11 +175,14 @@ def test_digits_have_radii_and_a_curve(digits: Radii, tmp_path: Path) -> None:
         ({"clip": (0.5, 1.0)}, "outside of 0.5 to 1"),
         ({"clip": (1.0, 0.0)}, "holds no inputs"),
         ({"norm": "3"}, "no norm '3'"),
+        ({"count": 0}, "no sample is left"),
+        ({"count": -1}, "no sample is left"),
+        ({"data": make_dataset(np.full((1, 64), 1e39), None)}, "too large for float32"),
     ],
 )
 def test_what_cannot_be_used(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        radius(MODEL, "digits:test", count=1, **change)
+        radius(MODEL, **{"data": "digits:test", "count": 1} | change)
 
 
 @pytest.mark.parametrize(("beyond", "crossed"), [(1e-6, False), (1e-2, True)])
