@@ -45,5 +45,7 @@ def leads(network: Network, box: Interval) -> np.ndarray:
     eye = np.eye(count)
     i, j = np.nonzero(~np.eye(count, dtype=bool))
     found = np.zeros((len(box.lower), count, count))
+    if count == 1:
+        return found
     found[:, i, j] = rows_lower(network, box, eye[i] - eye[j])
     return found

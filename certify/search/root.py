@@ -127,12 +127,16 @@ class Root:
             self.relaxed = intermediate_bounds(self.network, self.box, known=known, bound_rows=None)
 
     def begin_with(self, slopes: Mapping[str, tuple[np.ndarray, ...]]) -> None:
-        """The margins with slopes that somebody else found, by node, [1, atoms, *shape]; ascents begin there."""
-        put, shapes = self.network.library.put, self.network.shapes
-        fits = lambda name, part: name in shapes and part.shape == (1, len(self.goal.atoms), *shapes[name])  # noqa: E731
-        self.start = {
-            name: tuple(map(put, parts)) for name, parts in slopes.items() if all(fits(name, part) for part in parts)
-        }
+        """The margins with slopes that somebody else found, by node, [1, atoms, *shape]; ascents begin there.
+
+        Whatever was found: what is no slope is moved to the nearest one, and what does not fit is left alone.
+        """
+        put, shapes, known = self.network.library.put, self.network.shapes, self.relaxed.relaxations
+        self.start = {}
+        for name, parts in slopes.items():
+            count = len(known[name].start()) if name in known else -1
+            if len(parts) == count and all(p.shape == (1, len(self.goal.atoms), *shapes[name]) for p in parts):
+                self.start[name] = tuple(put(np.clip(part, 0.0, 1.0)) for part in parts)
         self._optimise_rows(replace(ASCENT, iterations=0))
 
     def alpha_rows(self) -> None:

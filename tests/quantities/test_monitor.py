@@ -114,6 +114,12 @@ def test_the_graph_is_the_monitor(models, points, tmp_path: Path, rule) -> None:
     assert 0 < accepted.sum() < len(x)
 
 
+def test_a_single_score_has_nobody_to_lead(points, tmp_path: Path) -> None:
+    path = dense_file(tmp_path / "one.onnx", random_layers(5, (2, 4, 1)))
+    found = monitor(path, path, make_dataset(points[:2], None), tau=0.5, eps=0.1)
+    assert found.share("never") == 1.0
+
+
 def test_models_that_do_not_fit_each_other(models, points, tmp_path: Path) -> None:
     other = dense_file(tmp_path / "other.onnx", random_layers(1, (2, 4, 5)))
     with pytest.raises(InputError, match="the first model has 3 outputs, the second 5"):

@@ -17,8 +17,10 @@ from certify.arrays import NUMPY
 from certify.bounds import condense as condense_module
 from certify.errors import InputError
 from certify.network.evaluate import evaluate
-from certify.network.graph import Network
-from certify.ops.dense import Dense
+from certify.network.graph import INPUT, GraphBuilder, Network, TensorSpec
+from certify.ops.dense import Dense, dense
+from certify.ops.registry import Value
+from certify.ops.relu import Relu
 from certify.problem import Problem
 from certify.query.formula import Region
 from certify.search import prove as prove_module
@@ -176,6 +178,23 @@ def test_earlier_slopes_can_close_a_goal_at_once(by_signs: None) -> None:
     proof = search(before).proof
     assert [name for name, _ in proof.trees] == ["alpha-CROWN"]
     assert [name for name, _ in search(after, Plan.of(proof)).proof.trees] == ["CROWN with earlier slopes"]
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_no_slopes_make_a_verdict_wrong(parts: int, by_signs: None) -> None:
+    """A file may hold any numbers, and any number of arrays. Slopes of 30 would show that y = relu(x) + relu(1/2 - x),
+    which is 1/2 at 0, is at least 15.
+    """
+    build = GraphBuilder()
+    both = dense(build, Value(INPUT, (1,)), np.array([[1.0], [-1.0]]), np.array([0.0, 0.5]))
+    bent = build.emit(Relu(((2,),), (2,)), both)
+    y = dense(build, bent, np.ones((1, 2)))
+    network = Network(tuple(build.nodes), y.name, *((TensorSpec(name, (1,), "float64"),) for name in "xy"))
+    posed = problem(network, [Region(-np.ones(1), np.ones(1), 0)], np.ones((1, 1)), np.array([5.0]))
+    prover = Prover(posed, NUMPY, Budget.starting_now(0.5), Progress())
+    prover.plan = Plan((), {0: {bent.name: (np.full((1, 1, 2), 30.0),) * parts}})
+    prover.screen()
+    assert not prover.search(lambda _: None).outcome.closed
 
 
 def test_a_plan_comes_back_from_its_file(tmp_path: Path, by_signs: None) -> None:
