@@ -103,6 +103,8 @@ def read_baseline(path: Path) -> Baseline:
             message = f"{path}: a baseline of format {found['certify_baseline']}, not {FORMAT}"
             raise InputError(message, "save it again with this version of certify")
         entries = tuple(_entry(values) for values in found["specs"])
+        if not entries:
+            raise ValueError("it has no specification, so that nothing would be held to it")
         return Baseline(
             str(found["model"]), str(found["sha256"]), str(found["backend"]), found["memory"], str(found["margins_by"]),
             entries,
@@ -131,4 +133,6 @@ def _entry(values: dict[str, Any]) -> Entry:
     if entry.verdict not in VERDICTS or not isinstance(entry.spec, str) or Path(entry.spec).is_absolute():
         raise ValueError(f"the entry of {entry.spec} makes no sense")
     margin = None if entry.margin is None else float(entry.margin)
+    if margin is not None and not math.isfinite(margin):
+        raise ValueError(f"the margin of {entry.spec} is {margin}")
     return Entry(entry.spec, str(entry.sha256), float(entry.timeout), entry.verdict, margin)

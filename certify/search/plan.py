@@ -43,7 +43,8 @@ class PlannedTree:
     @classmethod
     def of(cls, tree: SearchTree) -> PlannedTree | None:
         """None for a tree without a cut."""
-        steps = [step for step in tree.steps if isinstance(step, InputCut | ValueCut)]
+        # A search that could cut none of its domains leaves a step with nothing in it.
+        steps = [step for step in tree.steps if isinstance(step, InputCut | ValueCut) and len(step.node)]
         if tree.ground is None or not steps:
             return None
         roots = roots_of(tree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_what_cannot_be_used(certify, saved: Path, folder: Path) -> None:
         ("[]", "not a baseline"),
         (whole.replace('_baseline": 1', '_baseline": 9'), "format 9"),
         (whole.replace('"proved"', '"sure"'), "not a baseline"),
+        (whole[: whole.index('"specs"')] + '"specs": []}', "has no specification"),
+        (re.sub(r'"margin": [-.0-9]+', '"margin": NaN', whole), "margin of"),
     ):
         saved.write_text(text)
         fails(message)

@@ -32,6 +32,7 @@ from certify.search.plan import Plan, PlannedTree
 from certify.search.plan_file import read_plan, write_plan
 from certify.search.prove import Prover
 from certify.search.root import Root
+from certify.search.tree import Ground, InputCut, SearchTree
 from certify.settings import Budget
 
 
@@ -195,6 +196,14 @@ def test_no_slopes_make_a_verdict_wrong(parts: int, by_signs: None) -> None:
     prover.plan = Plan((), {0: {bent.name: (np.full((1, 1, 2), 30.0),) * parts}})
     prover.screen()
     assert not prover.search(lambda _: None).outcome.closed
+
+
+def test_a_search_that_could_cut_nothing_leaves_no_plan() -> None:
+    tree = SearchTree(np.arange(1), 2**20)
+    tree.ground = Ground(np.arange(1))
+    nothing = np.zeros(0, dtype=int)
+    tree.add(InputCut(nothing, nothing, 0.0 * nothing, 0.0 * nothing, tree.new_children(0), 0.0 * nothing))
+    assert PlannedTree.of(tree) is None
 
 
 def test_a_plan_comes_back_from_its_file(tmp_path: Path, by_signs: None) -> None:
