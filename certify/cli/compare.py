@@ -11,6 +11,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.gate import Gate, Reports, gate
+from certify.cli.options import Json
 from certify.report.policy import CHANGES, KINDS, read_limits
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ Worse = Annotated[
         f" By default {','.join(FAILING)}.",
     ),
 ]
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")]
 Seconds = Annotated[
     float | None, typer.Option(min=0.0, help="Seconds per specification and model, instead of its own.")
 ]

@@ -10,6 +10,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
+from certify.cli.options import Network, writable
 from certify.errors import ParseError
 
 
@@ -60,7 +61,9 @@ def lint(
 def convert(
     spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
     version: Annotated[SpecVersion, typer.Option(help="Version to write.")] = SpecVersion.two,
-    out: Annotated[Path | None, typer.Option(help="File to write; by default standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=writable, help="File to write; by default standard output.")
+    ] = None,
 ) -> None:
     """Write SPEC in the other version of VNN-LIB, or in canonical form in its own.
 
@@ -83,9 +86,7 @@ def replay(
         list[Path],
         typer.Argument(metavar="[MODEL] SPEC ASSIGNMENT", help="As for `certify check`; then the assignment."),
     ],
-    network: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Model of a declared network; repeatable.")
-    ] = None,
+    network: Network = None,
 ) -> None:
     """Check an ASSIGNMENT that a solver wrote: onnxruntime computes the outputs, every assertion is decided exactly.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Data, Json, Plot, Seed, Verbose
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 def trigger(
     model: Annotated[Path, typer.Argument(help="ONNX model of a classifier.")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    data: Data,
     patch: Annotated[str, typer.Option(metavar="HxW", help="Pixels that the trigger may set, in every channel.")],
     position: Annotated[
         str, typer.Option(metavar="all|ROW,COLUMN", help="Where the patch's upper left pixel is.")
@@ -35,10 +34,10 @@ def trigger(
     image: Annotated[str | None, typer.Option(metavar="CxHxW", help="How a flat input is laid out.")] = None,
     gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="A site is done at this gap, a share.")] = 0.0,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for all positions and targets.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="Seed of the guesses.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw worst triggers, and U* over positions (.png, .svg).")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    plot: Plot = None,
+    json: Json = None,
+    verbose: Verbose = False,
 ) -> None:
     """Find the worst trigger: the patch values that send most samples to a class, and prove that none does worse.
 
