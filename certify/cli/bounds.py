@@ -11,6 +11,7 @@ import typer
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
 from certify.cli.options import Json, Network, Rows, Verbose, writable
+from certify.cli.watch import answering_early
 
 
 class Method(str, Enum):
@@ -38,7 +39,7 @@ def bounds(
     verbose: Verbose = False,
 ) -> None:
     """Bound the outputs and the property's margins on each input region (a margin above 0 refutes its atom)."""
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify import api
         from certify.cli.answer import write_json
 

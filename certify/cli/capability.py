@@ -9,6 +9,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def capability(
     a removed class back (Frobenius norm, an interval); and whether the model is proven to equal --original there.
     Scores are taken as logits. Exit code 0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.capability import capability as run
 

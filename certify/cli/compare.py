@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,7 +101,11 @@ def compare(
         options = shared(timeout, memory, backend, jobs, warm, recheck)
         instances = find_specs(specs, next(iter(named.values())))
         look = Look(bound.value, samples, radius)
-        with kept(out) as folder, watching(len(named) * len(instances), quiet=json == "-") as watch:
+        with (
+            _pointing_at(out),
+            kept(out) as folder,
+            watching(len(named) * len(instances), quiet=json == "-") as watch,
+        ):
             found = compare_all(named, instances, Plan(folder, options, jobs, warm, resume), look, limits, watch)
         shown = tables(found)
         if json is not None:
@@ -110,6 +115,17 @@ def compare(
         if json != "-":
             typer.echo("\n\n".join(table.text() for table in shown))
         raise typer.Exit(door.close(found.records, Reference(found.models[0].name, shown)))
+
+
+@contextmanager
+def _pointing_at(out: Path | None) -> Iterator[None]:
+    """Say, when interrupted, where what is done so far can be found."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is not None:
+            typer.echo(f"{out}: what is done is kept; --resume goes on", err=True)
+        raise
 
 
 def gate_of(

@@ -10,6 +10,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Clip, Json, Rows, Seed, Verbose, writable
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def diff(
 
     Exit codes: 0 no difference exceeds --max (or none is asked), 1 an input does, 2 input or usage error, 3 undecided.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         if delta is not None and not 0.5 < delta < 1.0:
             raise InputError(f"--delta {delta} is not between 0.5 and 1", "below that, two classes can be as confident")
         from certify.cli.answer import write_json

@@ -10,6 +10,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.quantities.latent import LatentRadii
@@ -48,7 +49,7 @@ def latent(
     the layer's scale. D: what the region can move the tensor by, at most. Where r >= D, the label is the same on the
     whole region: proven. Exit code 0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.latent import latent as run
 

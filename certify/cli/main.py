@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -17,6 +18,8 @@ from certify.cli.output import use_output
 from certify.cli.watch import OwnProcess, process_start
 from certify.errors import CertifyError, InputError
 from certify.threads import limit_by_environment
+
+INTERRUPTED = 130  # exit code, as shells have it
 
 # Name of each command, in the order of --help, and the file that has it, where that is called otherwise.
 COMMANDS = {
@@ -59,6 +62,9 @@ class Commands(TyperGroup):
         except CertifyError as error:
             print_error(error)
             raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("certify: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

@@ -10,6 +10,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose, writable
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def monitor(
     the rule alone; --together adds conditions, each proven or refuted on its own, to what --out accepts. Exit code
     0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.monitor import monitor as run
 

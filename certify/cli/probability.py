@@ -10,6 +10,7 @@ import typer
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
 from certify.cli.options import Json, Network, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.proportion import Proportion
@@ -44,7 +45,7 @@ def probability(
     Both ends are proven, whenever it stops: at --gap, at --timeout. What samples say is printed beside them and never
     mixed in: an estimate, with the confidence interval of Clopper and Pearson.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.dataset import read_dataset
         from certify.quantities.probability import probability as run

@@ -10,6 +10,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Clip, Count, Data, Json, Plot, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.quantities.radius import Radii
@@ -46,7 +47,7 @@ def radius(
     attacked radius does: replayed by onnxruntime. What lies between is open. A sample that is misclassified has the
     radius 0. Exit code 0 when the radii are written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.radius import radius as run
 

@@ -9,6 +9,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.options import Data, Json, Plot, Seed, Verbose
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def trigger(
     Over all samples: U*, the largest share that one trigger sends there. What is known of it is an interval, whose
     upper end is proven and whose lower end onnxruntime has counted. Stops when all is decided, or at --timeout.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.trigger import trigger as run
 
