@@ -13,7 +13,7 @@ LEAVES = {"errors", "settings", "arrays", "files", "threads", "clock", "dataset"
 # Room -> rooms it may import, leaves aside. A room is a folder or a file directly under certify/.
 DOORS: dict[str, set[str]] = {
     "errors": set(),
-    "settings": set(),
+    "settings": {"interrupt"},
     "interrupt": set(),
     "arrays": set(),
     "threads": set(),
