@@ -134,7 +134,7 @@ def violations(room: str, source: str) -> set[str]:
         # The inspector lives in another building: not even the leaves are shared.
         allowed = {room}
     if room in LEAVES:
-        allowed = {"errors", "files", room}
+        allowed = DOORS[room] | {"errors", "files", room}
     return set() if "*" in allowed else {other for other in found if other in DOORS and other not in allowed}
 
 

@@ -28,7 +28,7 @@ def drawable(value: Path | None) -> Path | None:
     if value is not None and value.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"{value}: not a kind of picture that can be drawn", "name a .png, .svg or .pdf")
     if value is not None and find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib, which is missing", "pip install 'certify[report]'")
+        raise InputError("--plot needs matplotlib, which is missing", "pip install jinja2 matplotlib pillow")
     return writable(value)
 
 

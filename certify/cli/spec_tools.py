@@ -11,7 +11,7 @@ import typer
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
 from certify.cli.options import Network, writable
-from certify.errors import ParseError
+from certify.errors import InputError, ParseError
 
 
 class SpecVersion(str, Enum):
@@ -74,7 +74,11 @@ def convert(
         from certify.query.read import read_query
         from certify.query.write import write_query
 
-        text = write_query(read_query(spec), version=version.value)
+        query = read_query(spec)
+        try:
+            text = write_query(query, version=version.value)
+        except InputError as error:
+            raise InputError(f"{spec}: {error.message}", error.hint) from None
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -97,6 +101,8 @@ def replay(
         from certify.witness.read_assignment import read_assignment
         from certify.witness.replay import Replay, runtimes
 
+        if len(files) < 2:
+            raise InputError(f"{files[0]}: not what is expected", "give a model, a specification and an assignment")
         model, spec = models_and_spec(files[:-1], network or [])
         problem = api.load_problem(model, spec)
         assert problem.query is not None

@@ -19,7 +19,7 @@ def draw(found: Radii, path: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("a plot needs matplotlib, which is missing", "pip install 'certify[report]'") from error
+        raise InputError("a plot needs matplotlib, which is missing", "pip install jinja2 matplotlib pillow") from error
     finite = found.attacked[np.isfinite(found.attacked)]
     at = np.linspace(0.0, 1.05 * max(finite.max(initial=0.0), found.certified.max(initial=0.0), 1e-9), 400)
     certified, unbroken = found.certified_share(at), found.unbroken_share(at)

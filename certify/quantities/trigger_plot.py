@@ -20,7 +20,7 @@ def draw(report: TriggerReport, data: str | Dataset, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("a plot needs matplotlib, which is missing", "pip install 'certify[report]'") from error
+        raise InputError("a plot needs matplotlib, which is missing", "pip install jinja2 matplotlib pillow") from error
     samples = data if isinstance(data, Dataset) else read_dataset(data)
     targets = report.plan.targets
     figure = Figure(figsize=(2.2 * (2 + SHOWN), 2.2 * len(targets)), layout="constrained")
