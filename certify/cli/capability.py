@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def capability(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     removed: Annotated[str, typer.Option(metavar="5-9|1,4", help="The classes that were to be removed.")],
     data: Data,
     eps: Annotated[

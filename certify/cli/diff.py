@@ -26,9 +26,10 @@ MEANING = {
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="ONNX model (.onnx or .onnx.gz).")],
     after: Annotated[
-        Path, typer.Argument(help="Another of the same inputs and outputs: pruned, quantised, distilled.")
+        Path,
+        typer.Argument(metavar="AFTER", help="Another of the same inputs and outputs: pruned, quantised, distilled."),
     ],
     region: Annotated[Path | None, typer.Option(metavar="SPEC", help="VNN-LIB file: its input boxes.")] = None,
     data: Annotated[

@@ -24,7 +24,7 @@ class LatentNorm(str, Enum):
 
 
 def latent(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     layer: Annotated[str, typer.Option(metavar="NAME", help="ONNX name of a tensor that everything passes through.")],
     data: Data,
     norm: Annotated[LatentNorm, typer.Option(help="Of the distance between values of the tensor.")] = LatentNorm.two,

@@ -27,7 +27,7 @@ class NormName(str, Enum):
 
 
 def radius(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     data: Data,
     norm: Annotated[NormName, typer.Option(help="Of the distance: maximum, Euclidean, or taxicab.")] = NormName.inf,
     count: Count = None,

@@ -39,7 +39,7 @@ def _specifications() -> None:
 
 @app.command()
 def robust(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     data: Annotated[Path, typer.Option(help="Samples: .npz, .npy (no labels), .csv, idx images, or digits.")],
     eps: Annotated[float, typer.Option(min=0.0, help="Radius in the maximum norm, in the units of the samples.")],
     out: Annotated[Path, typer.Option(help="Folder for the .vnnlib files and instances.csv.")] = Path("specs"),

@@ -22,7 +22,7 @@ class SpecVersion(str, Enum):
 
 
 def lint(
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="VNN-LIB property, 1.0 or 2.0.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON, errors included.")] = False,
 ) -> None:
     """Check SPEC against the standard: what is wrong, what only lenient readers take, and its logic.
@@ -59,7 +59,7 @@ def lint(
 
 
 def convert(
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="VNN-LIB property, 1.0 or 2.0.")],
     version: Annotated[SpecVersion, typer.Option(help="Version to write.")] = SpecVersion.two,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", callback=writable, help="File to write; by default standard output.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def trigger(
-    model: Annotated[Path, typer.Argument(help="ONNX model of a classifier.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX model of a classifier.")],
     data: Data,
     patch: Annotated[str, typer.Option(metavar="HxW", help="Pixels that the trigger may set, in every channel.")],
     position: Annotated[
