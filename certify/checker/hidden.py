@@ -90,15 +90,15 @@ def bound_root(
     names = certificate.header["rectifiers"]
     if not isinstance(turns, list) or not all(isinstance(groups, list) for groups in turns):
         raise Malformed("hidden is a list of lists")
-    known = None
-    for turn, groups in enumerate(turns or [[]]):
+    # Default slopes depend on bounds, so that tighter ones may do worse: the search had these before any turn.
+    known = engine.hidden(*box)
+    for turn, groups in enumerate(turns):
         evidence: dict[int, list[Evidence]] = {}
         for group, index in enumerate(groups):
             k = free.numbers[names[whole(index, len(names), "a rectifier")]]
             forest = Forest(certificate, f"{name}/hidden_{turn}_{group}_", free, k)
             evidence.setdefault(k, []).append(partial(forest.tighten, engine, box))
         known = engine.hidden(*box, known, evidence)
-    assert known is not None
     return known
 
 
