@@ -192,7 +192,7 @@ def _chosen(mask: Array, now: Interval, before: Interval) -> Interval:
 
     What is known of a box must not depend on who shares its batch: a checker goes through other batches.
     """
-    where = namespace(now.lower).where
+    where, mask = namespace(now.lower).where, mask.reshape(now.lower.shape)
     return Interval(where(mask, now.lower, before.lower), where(mask, now.upper, before.upper))
 
 
