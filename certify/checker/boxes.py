@@ -21,7 +21,7 @@ from certify.checker.specification import Case, Specification, atoms_of, refuted
 LARGEST_BATCH = 512
 # How often the checker halves what is left of a leaf by itself if float32 is to be made room for. The search makes more
 # room, which moves bounds, and where they move default slopes jump: then a leaf may stay open here, by little.
-MOST_OWN = 4
+MOST_OWN = 8
 
 
 @dataclass
