@@ -30,7 +30,7 @@ from benchmark import chosen_instances, read_table
 from certify.batch.instances import Instance, networks_field
 
 # Searches of which the slowdown is told: in shorter ones the start of Python is most of it. Seconds of the processor.
-LEAST_CPU = 1.0
+LEAST_CPU = 0.5
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from certificates import Base, below_all, certificate, dense_model, read, spec_text
+from certificates import Base, bases, below_all, certificate, dense_model, read, sha256, spec_text
 
 from certify.bounds.intermediate import intermediate_bounds
 from certify.bounds.interval import Interval
+from certify.checker import boxes as checker_boxes
 from certify.checker.arithmetic import Arithmetic
 from certify.checker.bounds import Engine, Hidden
 from certify.checker.check import check
 from certify.checker.network import read_network
+from certify.checker.outcome import Rejected
 from certify.network.graph import Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.network.read_onnx import load_model
@@ -99,3 +101,30 @@ def test_intervals_carry_on_what_was_refined(seed: int, monkeypatch: pytest.Monk
     files = certificate(Base("refined", model.SerializeToString(), text), tmp_path, "unsat")
     assert len(read(files[2]).arrays["0/refined_node"])
     assert check(*files).startswith("unsat, real")
+
+
+@pytest.mark.parametrize(
+    ("semantics", "most", "violated", "accepted"),
+    [
+        ("float32", 8, False, True),
+        ("float32", 0, False, False),
+        ("float32", 8, True, False),
+        ("real", 8, False, False),
+    ],
+)
+def test_in_float32_a_leaf_that_is_open_by_little_is_halved_some_more(
+    semantics: str, most: int, violated: bool, accepted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here the last cut is missing. What is violated is not accepted however often it is cut."""
+    monkeypatch.setattr(checker_boxes, "MOST_OWN", most)
+    contents = read(Path(__file__).parent / "corpus" / "accepted" / "boxes.cert")
+    base = bases(violated)["boxes"]
+    contents.header |= {"semantics": semantics, "model": sha256(base.model), "spec": sha256(base.spec.encode())}
+    contents.arrays |= {name: array[:-1] for name, array in contents.arrays.items()}
+    contents.write(tmp_path / "short.cert")
+    files = *base.files(tmp_path), tmp_path / "short.cert"
+    if accepted:
+        assert check(*files).startswith("unsat")
+    else:
+        with pytest.raises(Rejected, match="is not refuted"):
+            check(*files)
