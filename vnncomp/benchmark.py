@@ -132,7 +132,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="append results as JSON lines to this file")
     parser.add_argument("--quiet", action="store_true", help="no line per instance")
     parser.add_argument("options", nargs="*", help="further options of certify check, after --")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     names = [name for name in arguments.set.split(",") if name]
     instances = chosen_instances(arguments.folder, names, arguments.only)
     tasks = make_tasks(instances, Options(arguments.timeout, extra=tuple(arguments.options)))

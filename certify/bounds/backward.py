@@ -170,7 +170,8 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
     """Rows +v_i, then -v_i, for the flat elements `index` of the value `name`: both sides of each in one walk.
 
     index: [k] for all of a batch, or [batch, k] for each of it. The producing op is already passed through where it is
-    linear, which starts the walk at its inputs.
+    linear, which starts the walk at its inputs: a single row and its bias are what they are. Not so where the user's
+    model rounds what it computes from them, which the walk has to make room for.
     """
     library = network.library
     node = network.by_name.get(name)
@@ -180,7 +181,7 @@ def rows_of(network: Network, name: str, index: np.ndarray) -> Rows:
         part = array.reshape(batch, index.shape[-1], *array.shape[1:])
         return namespace(part).concat((part, -part), axis=1)
 
-    if node is None or not isinstance(node.op, Linear):
+    if node is None or not isinstance(node.op, Linear) or network.roundoff:
         one_hot = np.zeros((len(flat), int(np.prod(network.shapes[name]))))
         one_hot[np.arange(len(flat)), flat] = 1.0
         coefficient = library.put(one_hot.reshape(len(flat), *network.shapes[name]))

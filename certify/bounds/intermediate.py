@@ -110,7 +110,8 @@ def intermediate_bounds(
                 ranges[node.name] = intersect(ranges[node.name], known[node.name])
             continue
         assert isinstance(node.op, Nonlinear)
-        mask = _any_of_batch(node.op.inexact(*(ranges[name] for name in node.inputs)))
+        inexact = node.op.inexact(*(ranges[name] for name in node.inputs))
+        mask = _any_of_batch(inexact)
         for name in dict.fromkeys(node.inputs):
             # What is only selected from another value is bounded there, once.
             source, places = (name, None) if whole else network.origin(name)
@@ -127,7 +128,10 @@ def intermediate_bounds(
             if finished is not None and step in finished:
                 ranges[source] = intersect(ranges[source], finished[step])
             elif bound_rows is not None and index.size:
-                ranges[source] = _tighten(relaxed, source, index, ranges[source], bound_rows, forms, whole)
+                before = ranges[source]
+                ranges[source] = _tighten(relaxed, source, index, before, bound_rows, forms, whole)
+                if only is None and places is None and len(box.lower) > 1:
+                    ranges[source] = _chosen(inexact, ranges[source], before)
                 if finished is not None:
                     finished[step] = ranges[source]
             if places is not None:
@@ -181,6 +185,15 @@ def _selected(interval: Interval, places: np.ndarray, shape: tuple[int, ...]) ->
 
 def _any_of_batch(mask: Array) -> np.ndarray:
     return to_numpy(mask).any(axis=0).reshape(-1)
+
+
+def _chosen(mask: Array, now: Interval, before: Interval) -> Interval:
+    """What was found where a box itself asked for it, as before elsewhere.
+
+    What is known of a box must not depend on who shares its batch: a checker goes through other batches.
+    """
+    where, mask = namespace(now.lower).where, mask.reshape(now.lower.shape)
+    return Interval(where(mask, now.lower, before.lower), where(mask, now.upper, before.upper))
 
 
 def _wide(interval: Interval) -> np.ndarray:

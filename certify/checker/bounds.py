@@ -17,7 +17,7 @@ Rows are arrays [batch or 1, rows, size], intervals [batch or 1, size]; a leadin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -93,12 +93,13 @@ class Engine:
     # ---- one value after the other -------------------------------------------------------------------------------
 
     def hidden(
-        self, lower: Array, upper: Array, known: Hidden | None = None, evidence: dict[int, list[Evidence]] | None = None
-    ) -> Hidden:
+        self, lower: Array, upper: Array, known: Hidden | None = None,
+        evidence: Mapping[int, Sequence[Evidence]] | None = None, walks: bool = True,
+    ) -> Hidden:  # fmt: skip
         """Bounds of what enters the rectifiers, on boxes [batch, inputs].
 
-        known: bounds that hold already. evidence: by rectifier, what else to do, after walks with default slopes for
-        every element that is not stable.
+        known: bounds that hold already. evidence: by rectifier, what else to do, after walks with default slopes, if
+        these are wanted, for every element that is not stable.
         """
         found = Hidden()
         ranges: dict[int, tuple[Array, Array]] = {0: (lower, upper)}
@@ -110,8 +111,10 @@ class Engine:
             low, high = ranges[source]
             if known is not None and k in known.lower:
                 low, high = np.maximum(low, known.lower[k]), np.minimum(high, known.upper[k])
-            open_ = np.flatnonzero(((low < 0) & (high > 0)).any(axis=0))
-            low, high = self.tighten(source, open_, low, high, (lower, upper), found, NONE)
+            open_ = (low < 0) & (high > 0) & walks
+            tight = self.tighten(source, np.flatnonzero(open_.any(axis=0)), low, high, (lower, upper), found, NONE)
+            # What is known of a box does not depend on who shares its batch, so that the search can know it too.
+            low, high = (np.where(open_, *pair) for pair in zip(tight, (low, high), strict=True))
             for tightened in (evidence or {}).get(k, []):
                 low, high = tightened(found, low, high)
             low, high = self.numbers.outward(low, high)
@@ -189,13 +192,12 @@ class Engine:
         self, rows: dict[int, Array], offset: Array, error: Array, found: Hidden, parameters: Parameters = NONE
     ) -> Form:
         """The rows as forms over the input. rows: by value; error: what they may err by already, [.., rows]."""
-        waiting, mass, steps = dict(rows), abs(offset), 0
-        signed = {self.network.nodes[self.place[k]].inputs[0]: s for k, s in parameters.signed.items()}
-        top = max(max(waiting), *signed) if signed else max(waiting)
-        for value in range(top, 0, -1):
+        waiting = {self.network.nodes[self.place[k]].inputs[0]: -s for k, s in parameters.signed.items()}
+        for value, w in rows.items():
+            waiting[value] = waiting[value] + w if value in waiting else w
+        mass, steps = abs(offset), 0
+        for value in range(max(waiting), 0, -1):
             w = waiting.pop(value, None)
-            if value in signed:
-                w = -signed[value] if w is None else w - signed[value]
             if w is None:
                 continue
             node = self.network.nodes[value - 1]
@@ -213,8 +215,6 @@ class Engine:
             for source, part in zip(node.inputs, parts, strict=True):
                 waiting[source] = waiting[source] + part if source in waiting else part
         w = waiting.get(0)
-        if 0 in signed:
-            w = -signed[0] if w is None else w - signed[0]
         if w is None:
             w = self.numbers.array(np.zeros((*offset.shape, self.network.n_inputs)))
         error = error + mass * self.numbers.share(self.longest + steps) + self.numbers.tiny

@@ -19,13 +19,20 @@ from certify.checker.outcome import Malformed, Rejected
 from certify.checker.specification import Case, Specification, atoms_of, refuted, required
 
 LARGEST_BATCH = 512
+# How often the checker halves what is left of a leaf by itself if float32 is to be made room for. The search makes more
+# room, which moves bounds, and where they move default slopes jump: then a leaf may stay open here, by little.
+MOST_OWN = 8
 
 
 @dataclass
 class Boxes:
-    """Nodes of a tree that are yet to be refuted: numbers, boxes, margins proven, bounds of hidden values."""
+    """Nodes of a tree that are yet to be refuted: numbers, boxes, margins proven, bounds of hidden values.
+
+    own: how often a leaf was halved to make them.
+    """
 
     node: np.ndarray
+    own: np.ndarray
     lower: Array
     upper: Array
     margins: Array
@@ -33,10 +40,9 @@ class Boxes:
 
     def take(self, index: np.ndarray) -> Boxes:
         """Those at these places."""
-        hidden = Hidden(
-            {k: v[index] for k, v in self.hidden.lower.items()}, {k: v[index] for k, v in self.hidden.upper.items()}
-        )
-        return Boxes(self.node[index], self.lower[index], self.upper[index], self.margins[index], hidden)
+        known = ({k: v[index] for k, v in side.items()} for side in (self.hidden.lower, self.hidden.upper))
+        node, own, lower, upper = (part[index] for part in (self.node, self.own, self.lower, self.upper))
+        return Boxes(node, own, lower, upper, self.margins[index], Hidden(*known))
 
 
 def check_boxes(
@@ -50,7 +56,8 @@ def check_boxes(
     if (axis >= engine.network.n_inputs).any():
         raise Malformed("a cut along an input that does not exist")
     for root, number in enumerate(cases):
-        _Search(engine, spec, (cuts, axis, point), spec.cases[number]).run(root)
+        # The last entries are those of leaves, whose number of a cut is -1.
+        _Search(engine, spec, (cuts, np.append(axis, 0), np.append(point, 0.0)), spec.cases[number]).run(root)
     return cases
 
 
@@ -68,7 +75,7 @@ class _Search:
         self.formula = renumbered(case.formula, place)
         self.required = required(self.formula)
         widest = engine.longest * max([len(self.atoms), *(node.size for node in engine.network.rectifiers)])
-        self.batch = max(1, min(LARGEST_BATCH, ROOM // widest))
+        self.batch, self.most = max(1, min(LARGEST_BATCH, ROOM // widest)), MOST_OWN if engine.numbers.float32 else 0
 
     def run(self, root: int) -> None:
         """Refute the case."""
@@ -76,7 +83,7 @@ class _Search:
         lower, upper = (numbers.array(side)[None] for side in (self.case.lower, self.case.upper))
         # Of margins it only matters whether they are positive: any number that is not will do to begin with.
         margins = numbers.array(np.full((1, len(self.atoms)), -1.0))
-        depth_first(Boxes(np.array([root]), lower, upper, margins, Hidden()), self.batch, self._step)
+        depth_first(Boxes(np.array([root]), np.array([0]), lower, upper, margins, Hidden()), self.batch, self._step)
 
     def _step(self, boxes: Boxes) -> Boxes:
         """Bound a batch; the halves of those that are not refuted."""
@@ -87,27 +94,27 @@ class _Search:
         done = refuted(self.formula, margins)
         if len(self.required) > 1 and not done.all():
             done = done | joint(engine, boxes.lower, boxes.upper, form, self.required)
-        boxes = Boxes(boxes.node, boxes.lower, boxes.upper, margins, found)
-        if self.required:
-            for row in self.required:
-                boxes.lower, boxes.upper = clip_box(engine, boxes.lower, boxes.upper, form, row)
-            done = done | (boxes.lower > boxes.upper).any(axis=1)
+        boxes = Boxes(boxes.node, boxes.own, boxes.lower, boxes.upper, margins, found)
+        for row in self.required:
+            boxes.lower, boxes.upper = clip_box(engine, boxes.lower, boxes.upper, form, row)
+        done = done | (boxes.lower > boxes.upper).any(axis=1)
         open_ = np.flatnonzero(~done.astype(bool))
-        leaves = open_[self.cuts.at[boxes.node[open_]] < 0]
+        leaves = open_[(self.cuts.at[boxes.node[open_]] < 0) & (boxes.own[open_] == self.most)]
         if len(leaves):
             raise Rejected(f"the leaf {boxes.node[leaves[0]]} is not refuted")
         return self._halved(boxes.take(np.repeat(open_, 2)))
 
     def _halved(self, twice: Boxes) -> Boxes:
         """Both halves of boxes that are given twice; halves that clipping left nothing of are dropped."""
-        cut = self.cuts.at[twice.node]
-        even = np.arange(0, len(cut), 2)
-        odd, axis = even + 1, self.axis[cut]
-        point = self.engine.numbers.array(self.point[cut])
-        lower, upper = twice.lower, twice.upper
+        cut, lower, upper = self.cuts.at[twice.node], twice.lower, twice.upper
+        leaf, even, every = cut < 0, np.arange(0, len(cut), 2), np.arange(len(cut))
+        odd, axis = even + 1, np.where(leaf, (upper - lower).argmax(axis=1), self.axis[cut])
+        middle = (lower[every, axis] + upper[every, axis]) / 2
+        point = np.where(leaf, middle, self.engine.numbers.array(self.point[cut]))
         upper[even, axis[even]] = np.minimum(upper[even, axis[even]], point[even])
         lower[odd, axis[odd]] = np.maximum(lower[odd, axis[odd]], point[odd])
-        twice.node = self.cuts.roots + 2 * cut + np.arange(len(cut)) % 2
+        twice.own = twice.own + leaf
+        twice.node = np.where(leaf, twice.node, self.cuts.roots + 2 * cut + every % 2)
         return twice.take(np.flatnonzero((lower <= upper).all(axis=1)))
 
 

@@ -42,7 +42,7 @@ class Free:
         if len(np.unique(np.stack([self.rectifier, self.element], axis=1), axis=0)) != len(index):
             raise Malformed("a free entry is listed twice")
         self.places = {k: np.flatnonzero(self.rectifier == k) for k in sorted(set(self.rectifier.tolist()))}
-        self.sizes, self.engine = sizes, engine
+        self.sizes, self.start, self.engine = sizes, np.cumsum(sizes) - sizes, engine
 
     def __len__(self) -> int:
         return len(self.element)
@@ -52,9 +52,9 @@ class Free:
         return np.flatnonzero(self.rectifier < rectifier)
 
     def bounds(self, side: dict[int, Array], at: np.ndarray) -> Array:
-        """Of lower or upper bounds by rectifier, those of the entries `at`, [batch, len(at)]."""
-        columns = [side[self.rectifier[i]][:, [self.element[i]]] for i in at.tolist()]
-        return np.concatenate(columns, axis=1) if columns else self.engine.numbers.array(np.zeros((1, 0)))
+        """Of lower or upper bounds of the first rectifiers, [1, size] each, those of the entries `at`, [1, len(at)]."""
+        every = [self.engine.numbers.array(np.zeros((1, 0))), *(side[k] for k in sorted(side))]
+        return np.concatenate(every, axis=1)[:, self.start[self.rectifier[at]] + self.element[at]]
 
     def relaxed(self, known: Hidden, low: Array, high: Array, at: np.ndarray) -> Hidden:
         """The relaxation of what is known, [1, size] each, with bounds [batch, len(at)] of the entries `at`."""
@@ -90,15 +90,15 @@ def bound_root(
     names = certificate.header["rectifiers"]
     if not isinstance(turns, list) or not all(isinstance(groups, list) for groups in turns):
         raise Malformed("hidden is a list of lists")
-    known = None
-    for turn, groups in enumerate(turns or [[]]):
+    # Default slopes depend on bounds, so that tighter ones may do worse: the search had these before any turn.
+    known = engine.hidden(*box)
+    for turn, groups in enumerate(turns):
         evidence: dict[int, list[Evidence]] = {}
         for group, index in enumerate(groups):
             k = free.numbers[names[whole(index, len(names), "a rectifier")]]
             forest = Forest(certificate, f"{name}/hidden_{turn}_{group}_", free, k)
             evidence.setdefault(k, []).append(partial(forest.tighten, engine, box))
         known = engine.hidden(*box, known, evidence)
-    assert known is not None
     return known
 
 

@@ -7,6 +7,7 @@ conjunctions, each with a tree of its own. Child one of a cut has the value >= 0
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -243,26 +244,28 @@ class _Search:
         return empty
 
     def _refine(self, nodes: Nodes, place: int, entries: np.ndarray) -> None:
-        """Bound free entries of one node again, in the order of their rectifiers, in place."""
-        for k in sorted(set(self.free.rectifier[self.refined_free[entries]].tolist())):
-            mine = entries[self.free.rectifier[self.refined_free[entries]] == k]
-            one, at = nodes.take(np.array([place])), self.free.before(k + 1)
-            if (one.low > one.high).any():
-                return
-            found, both = self._relaxed(one), (self.refined_slopes, self.refined_multipliers)
-            pick = self.refined_start[mine, None] + np.arange(2 * len(at))
-            # Lower bounds of all entries first, then upper ones.
-            pick = pick.reshape(len(mine), 2, len(at)).swapaxes(0, 1).reshape(1, 2 * len(mine), len(at))
-            slopes, multipliers = (array[pick] for array in both)
-            parameters = self.free.parameters(found, slopes, multipliers * one.signs[:, None, at], at)
-            columns, source = self.refined_free[mine], self.engine.network.rectifiers[k].inputs[0]
-            box = one.lower, one.upper
-            low, high = self.engine.tighten(
-                source, self.free.element[columns], found.lower[k], found.upper[k], box, found, parameters
-            )
-            low, high = self.engine.numbers.outward(low, high)
-            element = self.free.element[columns]
-            nodes.low[place, columns], nodes.high[place, columns] = low[0, element], high[0, element]
+        """Bound free entries of one node again, in place: value after value, with what follows for intervals."""
+        one, rectifier = nodes.take(np.array([place])), self.free.rectifier[self.refined_free[entries]]
+        if (one.low > one.high).any():
+            return
+        evidence = {k: [partial(self._again, one, k, entries[rectifier == k])] for k in rectifier.tolist()}
+        found = self.engine.hidden(one.lower, one.upper, self._relaxed(one), evidence, walks=False)
+        for mine, side in ((nodes.low, found.lower), (nodes.high, found.upper)):
+            mine[place] = self.free.bounds(side, self.every)[0]
+
+    def _again(
+        self, one: Nodes, k: int, mine: np.ndarray, found: Hidden, low: Array, high: Array
+    ) -> tuple[Array, Array]:
+        """Bounds of what enters rectifier k at a node, made tighter by the walks that are given for some entries."""
+        self.engine.relax(found, k, low, high)
+        at, columns = self.free.before(k + 1), self.refined_free[mine]
+        pick = self.refined_start[mine, None] + np.arange(2 * len(at))
+        # Lower bounds of all entries first, then upper ones.
+        pick = pick.reshape(len(mine), 2, len(at)).swapaxes(0, 1).reshape(1, 2 * len(mine), len(at))
+        slopes, multipliers = (array[pick] for array in (self.refined_slopes, self.refined_multipliers))
+        parameters = self.free.parameters(found, slopes, multipliers * one.signs[:, None, at], at)
+        source, box = self.engine.network.rectifiers[k].inputs[0], (one.lower, one.upper)
+        return self.engine.tighten(source, self.free.element[columns], low, high, box, found, parameters)
 
     def _halved(self, nodes: Nodes) -> Nodes:
         """Both children of every node."""

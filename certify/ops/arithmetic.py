@@ -28,6 +28,11 @@ class Add(Linear):
         )
 
     @property
+    def summands(self) -> int:
+        """One per input."""
+        return len(self.in_shapes)
+
+    @property
     def whole(self) -> bool:
         """Signs are."""
         return True

@@ -46,6 +46,11 @@ class Conv(Linear):
         """Weights that meet in one output, or one input."""
         return max(int(np.prod(self.weight.shape[1:])), int(np.prod(self.weight.shape[2:])) * self.weight.shape[0])
 
+    @property
+    def summands(self) -> int:
+        """Weights that meet in one output."""
+        return int(np.prod(self.weight.shape[1:])) + 1
+
     def linear(self, *xs: Array) -> Array:
         """Convolve."""
         x = xs[0]

@@ -16,10 +16,14 @@ from certify.ops.scale import ScaleShift
 
 @dataclass(frozen=True, eq=False)
 class Dense(Linear):
-    """y = W x + b over the last axis: weight [n_out, n_in], shift [n_out] or None."""
+    """y = W x + b over the last axis: weight [n_out, n_in], shift [n_out] or None.
+
+    summed: how many products the user's model adds up, where that is more than n_in.
+    """
 
     weight: Array
     shift: Array | None = None
+    summed: int = 0
 
     @property
     def bias(self) -> Array | None:
@@ -30,6 +34,11 @@ class Dense(Linear):
     def terms(self) -> int:
         """Row or column length."""
         return max(self.weight.shape)
+
+    @property
+    def summands(self) -> int:
+        """Of a row."""
+        return max(self.summed, self.weight.shape[1]) + 1
 
     @cached_property
     def whole(self) -> bool:

@@ -68,6 +68,11 @@ class Linear(Op):
         return 0
 
     @property
+    def summands(self) -> int:
+        """Most summands of one element of `forward`, the bias included, as the user's model adds them up."""
+        return self.terms + 1
+
+    @property
     def selects(self) -> bool:
         """Whether every element of y is some element of the one input, as it is."""
         return False

@@ -61,6 +61,11 @@ class ScaleShift(Linear):
         return 1 + int(np.prod(self.out_shape)) // max(1, int(np.prod(self.in_shapes[0])))
 
     @property
+    def summands(self) -> int:
+        """A product and the shift."""
+        return 2
+
+    @property
     def selects(self) -> bool:
         """Where it only repeats."""
         return self.shift is None and bool((self.scale == 1.0).all())

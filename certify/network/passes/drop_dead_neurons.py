@@ -68,4 +68,5 @@ def _shrink(network: Network, node: Node, index: np.ndarray, changed: dict[str, 
             if isinstance(reader.op.weight, np.ndarray)
             else (reader.op.weight[:, index.tolist()])
         )
-        changed[reader.name] = replace(reader, op=replace(reader.op, in_shapes=(shape,), weight=weight))
+        op = replace(reader.op, in_shapes=(shape,), weight=weight, summed=reader.op.summands - 1)
+        changed[reader.name] = replace(reader, op=op)

@@ -49,7 +49,10 @@ def fold_fixed_inputs(network: Network, free: np.ndarray) -> Network | None:
     if d + m >= network.n_inputs and m > d:
         return None
     total = d + m
-    moved = Node("@fold:moved", Dense(((d,),), (m,), _columns(network, name, free)), ("@fold:free",))
+    first = network.by_name[name].op
+    assert isinstance(first, Linear)
+    folded = Dense(((d,),), (m,), _columns(network, name, free), summed=first.summands)
+    moved = Node("@fold:moved", folded, ("@fold:free",))
     nodes = [
         Node("@fold:free", Take(((total,),), (d,), -1, np.arange(d)), (INPUT,)),
         moved,
