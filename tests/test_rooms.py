@@ -66,6 +66,7 @@ DOORS: dict[str, set[str]] = {
         "witness",
         "search",
         "verdict",
+        "certificate",
         "backends",
         "api",
         "spec",

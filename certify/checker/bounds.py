@@ -15,15 +15,13 @@ At the input the row's minimum over the box is a sum of single minima.
 Rows are arrays [batch or 1, rows, size], intervals [batch or 1, size]; a leading 1 stands for every box of the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from certify.checker.arithmetic import HUGE, Arithmetic, Array, checked, floats
+from certify.checker.arithmetic import HUGE, Arithmetic, Array, Range, checked, floats
 from certify.checker.network import Network
 from certify.checker.operators import Affine, Rectifier
 from certify.checker.outcome import Rejected
@@ -122,9 +120,7 @@ class Engine:
             ranges[i + 1] = (np.maximum(low, 0), np.maximum(high, 0))
         return found
 
-    def _affine(
-        self, number: int, node: Affine, inputs: list[tuple[Array, Array]], found: Hidden
-    ) -> tuple[Array, Array]:
+    def _affine(self, number: int, node: Affine, inputs: list[Range], found: Hidden) -> Range:
         """The interval of an affine map, and what walks through it may err by."""
         share = self.numbers.share(node.terms)
         centers = [(low + high) / 2 for low, high in inputs]

@@ -4,8 +4,6 @@ Everything rests on weak duality: where a . x + c <= 0, any g . x + b is at leas
 (g + t a) . x + b + t c, for every t >= 0. Which t is tried decides how much is gained, never whether it is true.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from certify.checker.arithmetic import Array, floats
@@ -28,10 +26,8 @@ def clip_box(engine: Engine, lower: Array, upper: Array, form: Form, row: int) -
         usable = abs(a) > numbers.scalar(1e-100)
         limit = (room[:, None] + least) / np.where(usable, a, a * 0 + 1)
     slack = share * np.maximum(abs(lower), abs(upper)) + share * abs(limit) + numbers.tiny
-    return (
-        np.where(usable & (a < 0), np.maximum(lower, limit - slack), lower),
-        np.where(usable & (a > 0), np.minimum(upper, limit + slack), upper),
-    )
+    low = np.where(usable & (a < 0), np.maximum(lower, limit - slack), lower)
+    return low, np.where(usable & (a > 0), np.minimum(upper, limit + slack), upper)
 
 
 def joint(engine: Engine, lower: Array, upper: Array, form: Form, rows: list[int]) -> np.ndarray:

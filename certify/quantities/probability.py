@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from certify.quantities.law_file import read_law
 from certify.quantities.mass import Product, normal_box, uniform_box
 from certify.quantities.partition import Partition
 from certify.quantities.pieces import Piece, pieces
+from certify.quantities.probability_proof import Proof, prove, require_uniform
 from certify.query.syntax import Query
 from certify.settings import Budget
 from certify.threads import one_blas_thread
@@ -36,7 +37,7 @@ ASSUMED = "scipy's cumulative probabilities are assumed right to a relative 1e-1
 class Probability:
     """certified: bounds of P[unsafe], proven; estimate: what samples of the law say, a confidence interval; population:
     what a data set says, likewise, or None; law: in words; boxes: how many were bounded; mass: of the law within the
-    specification's regions, at most (what is outside is not unsafe).
+    specification's regions, at most (what is outside is not unsafe); proof: its certificate, or None.
     """
 
     certified: Enclosure
@@ -45,6 +46,7 @@ class Probability:
     law: str
     boxes: int
     mass: float
+    proof: Proof | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -54,6 +56,7 @@ class Probability:
             "assumed": ASSUMED,
             "sample_estimate": None if self.estimate is None else self.estimate.as_dict(),
             "population": None if self.population is None else self.population.as_dict(),
+            "certificate": None if self.proof is None else asdict(self.proof),
         }  # fmt: skip
 
 
@@ -67,22 +70,27 @@ def probability(
     samples: int = SAMPLES,
     population: Dataset | None = None,
     seed: int = 0,
+    certificate: str | Path | None = None,
+    recheck: bool = False,
 ) -> Probability:
     """Bounds of the probability that an input drawn from a law satisfies the specification's assertions (is unsafe).
 
     model, spec: as for `certify.check`. law: `uniform` over the spec's region, `normal` (about its middle, a sixth of
     each side as standard deviation, conditioned on the region), a file (see `law_file`), or components [Product] whose
     weights add up to 1. gap: at which upper - lower is good enough; timeout: seconds; samples: for the estimate beside
-    the bounds, 0 for none. population: samples to replay in onnxruntime, for a Clopper-Pearson interval.
+    the bounds, 0 for none. population: samples to replay in onnxruntime, for a Clopper-Pearson interval. certificate:
+    file to write one to; recheck: whether the checker must accept it. Both need a law that `proofs` can write about.
 
     The bounds hold for exact arithmetic on the model's weights; ASSUMED says what is taken from elsewhere. A set of
     probability zero (an equality) gets an upper bound that shrinks to 0, and no lower one.
-    Raises InputError for what cannot be used.
+    Raises InputError for what cannot be used, CertificateError where the checker does not accept.
     """
     started = time.perf_counter()
     budget = Budget.starting_now(timeout)
     problem = load_problem(model, spec)
     components, words = _law(law, problem)
+    if certificate is not None or recheck:
+        require_uniform(problem, components)
     with one_blas_thread():
         found = pieces(problem, components)
         _check_parity(problem, found)
@@ -96,7 +104,10 @@ def probability(
         "proven" if partition.lower > 0.0 else "trivial", "proven" if partition.upper < 1.0 else "trivial",
         time.perf_counter() - started,
     )  # fmt: skip
-    return Probability(certified, estimate, replayed, words, partition.bounded, min(1.0, mass))
+    found_proof = None
+    if certificate is not None or recheck:
+        found_proof = prove(problem, partition, None if certificate is None else Path(certificate), recheck, timeout)
+    return Probability(certified, estimate, replayed, words, partition.bounded, min(1.0, mass), found_proof)
 
 
 def _law(law: str | Path | Sequence[Product], problem: Problem) -> tuple[list[Product], str]:
