@@ -54,6 +54,8 @@ def check(
     budget = budget or Budget.starting_now(timeout, memory)
     clock = Clock()
     backend = load_backend(settings.backend)
+    if settings.follow is not None and settings.backend != "native":
+        raise InputError(f"backend '{settings.backend}' follows no plan", "use --backend native, or leave out --follow")
     with one_blas_thread():
         with clock.measure("load"):
             problem = load_problem(model, spec, settings, load)
@@ -64,6 +66,8 @@ def check(
         with clock.measure("load"):
             prover = backend.prover(problem, settings, budget, run.progress)
         verdict = run.verify(prover)
+    if settings.keep_plan is not None and verdict.proof is not None:
+        verdict = _with_plan(verdict, problem, settings.keep_plan)
     if settings.evidence and verdict.status.value in ("sat", "unsat"):
         from certify.certificate.certified import certified
 
@@ -71,6 +75,18 @@ def check(
             verdict = certified(verdict, problem, settings, budget)
         verdict = replace(verdict, seconds=clock.seconds)
     return verdict
+
+
+def _with_plan(verdict: Verdict, problem: Problem, path: Path) -> Verdict:
+    """The verdict, and a file of how its proof divided the problem."""
+    from certify.search.plan import Plan
+    from certify.search.plan_file import write_plan
+
+    assert verdict.proof is not None and problem.query is not None
+    plan = Plan.of(verdict.proof)
+    size = write_plan(path, plan, problem.query.sha256)
+    note = f"plan: {sum(len(tree.point) for tree in plan.trees)} cuts, {size} bytes"
+    return replace(verdict, notes=(*verdict.notes, note))
 
 
 def load_problem(

@@ -45,7 +45,9 @@ class Settings:
     processes: how many may work at once. A second one is forked, which is for processes of our own: the command line
     allows as many as there are cores. certificate: the file to write one to. recheck: whether the checker must accept
     it before the answer is unsat. semantics: what the answer is to hold for, exact arithmetic on the model's weights or
-    float32 arithmetic in any order; for float32 the checker is always asked.
+    float32 arithmetic in any order; for float32 the checker is always asked. keep_plan: the file to write down in how a
+    proof divided the problem; follow: one of a proof of the same specification, for a network like this one, to divide
+    it alike.
     """
 
     backend: str = "native"
@@ -57,6 +59,8 @@ class Settings:
     certificate: Path | None = None
     recheck: bool = False
     semantics: Semantics = "real"
+    keep_plan: Path | None = None
+    follow: Path | None = None
 
     @property
     def evidence(self) -> bool:

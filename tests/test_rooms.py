@@ -37,7 +37,7 @@ DOORS: dict[str, set[str]] = {
     "backends": {"ops", "network", "query", "problem", "bounds", "attack", "witness", "search", "verdict", "verify"},
     "batch": {"network", "query", "problem", "witness", "verdict", "verify", "backends", "api", "answer"},
     "report": {"batch", "verdict", "compare"},
-    "api": {"network", "query", "problem", "bounds", "verdict", "certificate", "verify", "backends"},
+    "api": {"network", "query", "problem", "bounds", "search", "verdict", "certificate", "verify", "backends"},
     "suite": {"report"},
     "pytest_plugin": {"api", "query", "verdict", "batch", "report", "suite"},
     "spec": {"network", "query", "verdict", "api"},

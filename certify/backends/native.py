@@ -102,6 +102,11 @@ def _prover(problem: Problem, settings: Settings, budget: Budget, progress: Prog
     prover.seed = settings.seed if settings.attack else None
     prover.processes = settings.processes
     prover.evidence = settings.evidence
+    if settings.follow is not None:
+        from certify.search.plan_file import read_plan
+
+        assert problem.query is not None
+        prover.plan = read_plan(settings.follow, problem.query.sha256)
     return prover
 
 

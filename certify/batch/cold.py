@@ -45,6 +45,12 @@ class ColdLane:
             path = task.instance.certificate_path(self._folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             arguments += ["--certificate", str(path)]
+        if self._folder is not None and options.plans:
+            path = task.instance.plan_path(self._folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            arguments += ["--keep-plan", str(path)]
+        if task.follow is not None:
+            arguments += ["--follow", task.follow]
         if options.recheck:
             arguments += ["--recheck"]
         if options.memory is not None:

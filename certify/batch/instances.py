@@ -52,6 +52,10 @@ class Instance:
         """Where the certificate of its verdict lies below the folder of a campaign."""
         return folder / "certificates" / (self.category or "-") / f"{self.name}.cert"
 
+    def plan_path(self, folder: Path) -> Path:
+        """Where the plan of its proof lies below the folder of a campaign."""
+        return folder / "plans" / (self.category or "-") / f"{self.name}.npz"
+
 
 def read_instances(sources: Iterable[str | Path]) -> list[Instance]:
     """The instances of several lists or folders, in order.

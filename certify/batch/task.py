@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from certify import __version__
@@ -23,6 +23,7 @@ class Options:
     timeout: seconds instead of the instance's own; memory: MiB, None for no limit; extra: more options of `certify
     check`. processes: how many one instance may use, None for as many as there are cores. certificates: whether one of
     every verdict is kept beside the results; recheck: whether the checker must accept it before an answer is unsat.
+    plans: whether how each proof divided its problem is kept beside the results.
     """
 
     timeout: float | None = None
@@ -32,6 +33,7 @@ class Options:
     processes: int | None = None
     certificates: bool = False
     recheck: bool = False
+    plans: bool = False
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -41,13 +43,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Task:
-    """An instance with its options. sha256: of each file, by its path. timeout: seconds."""
+    """An instance with its options. sha256: of each file, by its path. timeout: seconds. follow: a plan's file."""
 
     key: str
     instance: Instance
     options: Options
     timeout: float
     sha256: dict[str, str]
+    follow: str | None = None
+
+    def following(self, plan: Path) -> Task:
+        """The same with a plan to follow, which makes another result of it."""
+        key = hashlib.sha256(f"{self.key} follows {Digests()(str(plan))}".encode()).hexdigest()
+        return replace(self, key=key, follow=str(plan))
 
     @property
     def identity(self) -> tuple[str, str, str, str]:

@@ -42,10 +42,11 @@ class WarmLane:
         witness = None if self._folder is None else str(task.instance.witness_path(self._folder))
         keep = self._folder is not None and task.options.certificates
         certificate = str(task.instance.certificate_path(self._folder)) if self._folder and keep else None
+        plan = str(task.instance.plan_path(self._folder)) if self._folder and task.options.plans else None
         job = {
             "networks": task.instance.networks, "spec": task.instance.spec, "timeout": task.timeout,
             "backend": task.options.backend, "processes": task.options.processes, "counterexample": witness,
-            "certificate": certificate, "recheck": task.options.recheck,
+            "certificate": certificate, "recheck": task.options.recheck, "keep_plan": plan, "follow": task.follow,
         }  # fmt: skip
         self.task, self._started, self._clock, self._heard = task, now(), time.monotonic(), b""
         assert self._child.process.stdin is not None and self._child.process.stdout is not None

@@ -72,10 +72,17 @@ def _check(job: dict[str, Any], memory: float | None) -> dict[str, Any]:
     runs: list[Run] = []
     # A limit on memory is one on this process.
     processes = 1 if memory is not None else job["processes"] or cores()
-    certificate = None if job["certificate"] is None else Path(job["certificate"])
-    if certificate is not None:
-        certificate.parent.mkdir(parents=True, exist_ok=True)
-    settings = Settings(job["backend"], processes=processes, certificate=certificate, recheck=job["recheck"])
+    certificate, plan, follow = (job[name] and Path(job[name]) for name in ("certificate", "keep_plan", "follow"))
+    for path in filter(None, (certificate, plan)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    settings = Settings(
+        job["backend"],
+        processes=processes,
+        certificate=certificate,
+        recheck=job["recheck"],
+        keep_plan=plan,
+        follow=follow,
+    )
     budget = Budget.starting_now(job["timeout"], None if memory is None else int(memory * 2**20))
     verdict = api.check(model, spec, settings=settings, budget=budget, started=runs.append, load=_load)
     problem = runs[0].problem if runs else None

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from certify.arrays import Array, to_numpy
-from certify.certificate.branches import Branches
 from certify.errors import CertificateError
 from certify.network.graph import Network
 from certify.ops.relu import Relu
 from certify.problem import Problem, clauses
+from certify.search.branches import Branches
 from certify.search.tree import Clip, Ground, HiddenBounds, Leaves, SearchTree, ValueCut
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from certify.certificate.branches import Branches
 from certify.certificate.signs import write_signs
 from certify.errors import CertificateError, InputError
 from certify.problem import Problem
+from certify.search.branches import Branches
 from certify.search.prove import Proof
 from certify.search.tree import InputCut, SearchTree
 from certify.verdict import Status, Verdict

@@ -91,6 +91,13 @@ def check(
         Semantics,
         typer.Option(help="What to prove: of exact arithmetic, or of float32 in any order (implies --recheck)."),
     ] = Semantics.real,
+    keep_plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write how a proof divided the problem, for --follow.")
+    ] = None,
+    follow: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Divide the problem as a proof for an earlier model did; saves time only."),
+    ] = None,
     report: Reports = None,
     fail_on: FailOn = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show stages and statistics.")] = False,
@@ -122,7 +129,19 @@ def check(
 
         # A limit on memory is one on this process.
         allowed = 1 if process is None or memory is not None else processes or cores()
-        settings = Settings(backend, device.value, seed, attack, strict, allowed, certificate, recheck, semantics.value)
+        settings = Settings(
+            backend,
+            device.value,
+            seed,
+            attack,
+            strict,
+            allowed,
+            certificate,
+            recheck,
+            semantics.value,
+            keep_plan,
+            follow,
+        )
         budget = Budget(deadline, None if memory is None else int(memory * 2**20))
         with desk.progress():
             try:

@@ -49,6 +49,16 @@ Memory = Annotated[float | None, typer.Option(min=128.0, help="Memory limit per 
 Backend = Annotated[str, typer.Option(help="How to prove; `certify backends` lists them.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Specifications at once; the cores are shared out among them.")]
 Warm = Annotated[bool, typer.Option("--warm", help="Workers that stay, for many small specifications.")]
+
+
+class Reuse(str, Enum):
+    """Values of --reuse."""
+
+    off = "off"
+    on = "on"
+    measured = "measured"
+
+
 Margins = Annotated[Bound, typer.Option("--bound", help="What margins are bounded with; no splits.")]
 
 
@@ -71,6 +81,9 @@ def compare(
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Count as proved only what the independent checker accepts.")
     ] = False,
+    reuse: Annotated[
+        Reuse, typer.Option(help="Begin where BEFORE's proofs ended; measured: without that too, to show the saving.")
+    ] = Reuse.off,
     out: Annotated[Path | None, typer.Option(help="Keep the campaigns here: a folder per model.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     report: Reports = None,
@@ -97,11 +110,13 @@ def compare(
         door, limits = gate_of(report, fail_on, (*CHANGES, *KINDS), quiet=json == "-")
         named = names_of(models)
         samples = None if data is None else read_dataset(data)
-        options = shared(timeout, memory, backend, jobs, warm, recheck)
+        options = shared(timeout, memory, backend, jobs, warm, recheck, reuse.value)
         instances = find_specs(specs, next(iter(named.values())))
         look = Look(bound.value, samples, radius)
         with kept(out) as folder, watching(len(named) * len(instances), quiet=json == "-") as watch:
-            found = compare_all(named, instances, Plan(folder, options, jobs, warm, resume), look, limits, watch)
+            found = compare_all(
+                named, instances, Plan(folder, options, jobs, warm, resume, reuse.value), look, limits, watch
+            )
         shown = tables(found)
         if json is not None:
             from certify.cli.answer import write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -17,14 +17,16 @@ from certify.batch.results import write_results
 from certify.batch.runner import Watch, local_lanes, run
 from certify.batch.task import Options, Task, make_tasks
 from certify.compare.exchange import Replayer, contradicted
+from certify.compare.reuse import Reuse, Saving, Work, agreed, with_plans
 from certify.compare.specs import of_model
+from certify.errors import InputError
 from certify.threads import cores
 
 
 @dataclass(frozen=True)
 class Plan:
     """How to run: folder, below which each model has one; options of every task; jobs at once; workers that stay;
-    whether to go on with what the folder holds.
+    whether to go on with what the folder holds; whether later models begin where the first one's proofs ended.
     """
 
     folder: Path
@@ -32,15 +34,19 @@ class Plan:
     jobs: int = 1
     warm: bool = False
     resume: bool = False
+    reuse: Reuse = "off"
 
 
 def shared(
-    timeout: float | None, memory: float | None, backend: str, jobs: int, warm: bool, recheck: bool = False
-) -> Options:
-    """What every specification is run with. Raises InputError for a backend that does not exist."""
+    timeout: float | None, memory: float | None, backend: str, jobs: int, warm: bool, recheck: bool = False,
+    reuse: Reuse = "off",
+) -> Options:  # fmt: skip
+    """What every specification is run with. Raises InputError for a backend that does not exist, or keeps no plans."""
     load_backend(backend)
+    if reuse != "off" and backend != "native":
+        raise InputError(f"backend '{backend}' follows no plan", "use --backend native, or leave out --reuse")
     processes = max(1, cores() // jobs) if jobs > 1 or warm else None
-    return Options(timeout, memory, backend, processes=processes, recheck=recheck)
+    return Options(timeout, memory, backend, processes=processes, recheck=recheck, plans=reuse != "off")
 
 
 @contextmanager
@@ -65,11 +71,12 @@ class Exchange:
 
 @dataclass
 class Campaign:
-    """records: by the name of the model, in the order of the specifications."""
+    """records: by the name of the model, in the order of the specifications; savings: where plans were followed."""
 
     plan: Plan
     records: dict[str, list[Record]] = field(default_factory=dict)
     exchanges: dict[tuple[str, str], Exchange] = field(default_factory=dict)
+    savings: list[Saving] = field(default_factory=list)
     replayer: Replayer = field(default_factory=Replayer)
 
     def run(self, models: Mapping[str, str], instances: Sequence[Instance], watch: Watch) -> None:
@@ -84,18 +91,26 @@ class Campaign:
                 folder = self.plan.folder / f"{number}-{Path(file).name.split('.onnx')[0]}"
                 journals[name] = stack.enter_context(Journal(folder, self.plan.resume))
             for name, file in models.items():
-                tasks = make_tasks(of_model(instances, file), self.plan.options)
-                self.records[name] = self._ask(tasks, journals[name], watch)
+                later = bool(self.records)
+                options = replace(self.plan.options, plans=self.plan.options.plans and not later)
+                tasks = make_tasks(of_model(instances, file), options)
+                ask = self._follow if later and self.plan.options.plans else self._ask
+                self.records[name] = ask(tasks, journals, name, watch)
             self._exchange(journals)
             for name, journal in journals.items():
                 write_results(journal.folder, self.records[name])
 
-    def _ask(self, tasks: Sequence[Task], journal: Journal, watch: Watch) -> list[Record]:
-        """The records of one model's tasks; those that the journal has are taken from it."""
-        waiting = []
+    def _ask(
+        self, tasks: Sequence[Task], journals: Mapping[str, Journal], name: str, watch: Watch, replayed: bool = True
+    ) -> list[Record]:
+        """The records of one model's tasks; those that the journal has are taken from it.
+
+        replayed: whether counterexamples of earlier models are tried first; of a task for each specification.
+        """
+        journal, waiting = journals[name], []
         for place, task in enumerate(tasks):
             record = journal.records.get(task.identity)
-            if record is None:
+            if record is None and replayed:
                 record = self._replayed(place, task, journal.folder)
                 if record is not None:
                     journal.append(record)
@@ -108,6 +123,21 @@ class Campaign:
             journal.append(record)
             watch.done(record)
         return [journal.records[task.identity] for task in tasks]
+
+    def _follow(self, tasks: Sequence[Task], journals: Mapping[str, Journal], name: str, watch: Watch) -> list[Record]:
+        """The records of a later model's tasks, with plans where there are some, and to measure without them too."""
+        origin, first = next(iter(self.records.items()))
+        planned = with_plans(tasks, first, journals[origin].folder)
+        ours = Work.of([first[i] for i in planned])
+        if self.plan.reuse == "on":
+            records = self._ask([planned.get(i, task) for i, task in enumerate(tasks)], journals, name, watch)
+            self.savings.append(Saving(name, len(planned), ours, Work.of([records[i] for i in planned])))
+            return records
+        records = self._ask(tasks, journals, name, watch)
+        again = dict(zip(planned, self._ask(list(planned.values()), journals, name, Watch(), False), strict=True))
+        after, alone = (Work.of([found[i] for i in planned]) for found in (again, records))
+        self.savings.append(Saving(name, len(planned), ours, after, alone))
+        return [agreed(record, again.get(i, record)) for i, record in enumerate(records)]
 
     def _replayed(self, place: int, task: Task, folder: Path) -> Record | None:
         """The record of a task that a counterexample of an earlier model decides."""

@@ -19,6 +19,7 @@ from certify.batch.task import DEFAULT_TIMEOUT, Digests, Options
 from certify.compare.campaign import Campaign, Exchange, Plan, kept, shared
 from certify.compare.candidate import Candidate, Transition, transition
 from certify.compare.pareto import dominated
+from certify.compare.reuse import Reuse, Saving
 from certify.compare.root import roots
 from certify.compare.specs import find_specs, of_model
 from certify.compare.transition import VERDICTS, Limits, Result, changes
@@ -38,6 +39,7 @@ class Comparison:
     method: str
     limits: Limits
     exchanges: list[Exchange] = field(default_factory=list)
+    savings: list[Saving] = field(default_factory=list)
     data: Dataset | None = None
 
     @cached_property
@@ -65,6 +67,7 @@ class Comparison:
             "verdicts": VERDICTS,
             "transitions": [asdict(t) | {"monotone": t.monotone} for t in self.transitions],
             "exchanges": [asdict(exchange) for exchange in self.exchanges],
+            "savings": [asdict(saving) for saving in self.savings],
         }
 
 
@@ -90,6 +93,7 @@ def compare(
     jobs: int = 1,
     warm: bool = False,
     recheck: bool = False,
+    reuse: Reuse = "off",
     data: str | Path | Dataset | None = None,
     radius: bool = False,
     method: str = "crown",
@@ -101,7 +105,8 @@ def compare(
 
     specs: files, folders, patterns or an instances.csv, see `certify.compare.specs`. timeout: seconds for each
     specification and model, by default what the list says, else 60; memory: MiB; jobs: at once; warm: workers that
-    stay; recheck: whether the checker must accept every proof. data: labelled samples for the clean accuracy; radius:
+    stay; recheck: whether the checker must accept every proof; reuse: off, on or measured, whether later models begin
+    where the proofs of the first one ended. data: labelled samples for the clean accuracy; radius:
     whether to certify radii around them too. method: of the margins, crown or alpha-crown. out: a folder to keep the
     campaigns in, which `resume` goes on with.
     Raises InputError for input that cannot be used.
@@ -111,7 +116,7 @@ def compare(
     models = names_of([str(before), *map(str, several)])
     samples = read_dataset(data) if isinstance(data, str | Path) else data
     with kept(out) as folder:
-        plan = Plan(folder, shared(timeout, memory, backend, jobs, warm, recheck), jobs, warm, resume)
+        plan = Plan(folder, shared(timeout, memory, backend, jobs, warm, recheck, reuse), jobs, warm, resume, reuse)
         instances = find_specs(sources, next(iter(models.values())))
         return run(models, instances, plan, Look(method, samples, radius), limits or Limits())
 
@@ -124,20 +129,21 @@ def run(
     if look.radius and look.data is None:
         raise InputError("certified radii are around samples, and there are none", "give --data")
     hits = {} if look.data is None else {name: right(file, look.data) for name, file in models.items()}
-    found, exchanges = examine(models, instances, plan, look.method, watch)
+    found, campaign = examine(models, instances, plan, look.method, watch)
     found = [found[0], *(judged(found[0].results, candidate, limits) for candidate in found[1:])]
     if look.data is not None:
         found = _priced(found, hits)
     if look.radius and look.data is not None:
         found = [replace(candidate, radii=radii_of(candidate.file, look.data).certified) for candidate in found]
     specs = [(record.spec, record.sha256[record.spec]) for record in found[0].records]
-    return Comparison(found, specs, plan.options, look.method, limits, exchanges, look.data)
+    exchanges = list(campaign.exchanges.values())
+    return Comparison(found, specs, plan.options, look.method, limits, exchanges, campaign.savings, look.data)
 
 
 def examine(
     models: Mapping[str, str], instances: Sequence[Instance], plan: Plan, method: str, watch: Watch | None = None
-) -> tuple[list[Candidate], list[Exchange]]:
-    """Every model with its verdicts, margins and weights, and what counterexamples hold for others."""
+) -> tuple[list[Candidate], Campaign]:
+    """Every model with its verdicts, margins and weights, and the campaign that they come from."""
     digests = Digests()
     sha256 = {name: digests(file) for name, file in models.items()}
     for instance in instances:
@@ -150,7 +156,7 @@ def examine(
     for name, file in models.items():
         own = roots(of_model(instances, file), method, timeout)
         found.append(Candidate(name, file, sha256[name], campaign.records[name], own, weights[name]))
-    return found, list(campaign.exchanges.values())
+    return found, campaign
 
 
 def names_of(files: Sequence[str]) -> dict[str, str]:

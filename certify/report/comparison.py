@@ -36,7 +36,24 @@ def tables(comparison: Comparison) -> list[Table]:
         found.append(
             Table("Counterexamples of one model replayed on another", ("of", "on", "replayed", "hold"), exchanged)
         )
+    if comparison.savings:
+        found.append(_savings(comparison))
     return found
+
+
+def _savings(comparison: Comparison) -> Table:
+    """What it took to prove with the plans of the first model."""
+    rows = []
+    for saving in comparison.savings:
+        works = {comparison.models[0].name: saving.first, "anew": saving.alone, "from there": saving.after}
+        for i, (how, work) in enumerate((how, work) for how, work in works.items() if work is not None):
+            name, count = (saving.model, str(saving.followed)) if i == 0 else ("", "")
+            rows.append((name, count, how, str(work.subproblems), f"{work.cpu:.2f}"))
+    return Table(
+        f"Proofs that begin where those of {comparison.models[0].name} ended",
+        ("", "specifications", "", "subproblems", "CPU seconds"),
+        rows,
+    )
 
 
 def _models(comparison: Comparison) -> Table:

@@ -30,10 +30,15 @@ class Bounded:
 
 
 class Brancher(Protocol):
-    """One way to divide the problem. clipped: whether parts were left out because they cannot break the property."""
+    """One way to divide the problem."""
 
-    tree: SearchTree
-    clipped: bool
+    @property
+    def tree(self) -> SearchTree:
+        """What was done, as it is done."""
+
+    @property
+    def clipped(self) -> bool:
+        """Whether parts were left out because they cannot break the property."""
 
     def roots(self) -> Domains:
         """The domains to start from; together they cover everything that is to be refuted."""

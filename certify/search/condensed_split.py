@@ -20,6 +20,7 @@ from certify.bounds.optimise import Ascent, Optimised, optimise
 from certify.network.graph import INPUT, Network
 from certify.problem import Goal, Problem
 from certify.search.domain import Domains, narrow
+from certify.search.sign_cuts import Numbering
 from certify.search.signs import as_splits, relaxed_under_signs
 from certify.search.value_split import ValueSplit
 
@@ -123,3 +124,8 @@ class CondensedSplit(ValueSplit):
     def _flat(self, number: np.ndarray, element: np.ndarray) -> np.ndarray:
         index = self.condensed.index
         return np.array([index[self.places[n].value][e] for n, e in zip(number, element, strict=True)], dtype=int)
+
+    @property
+    def numbering(self) -> Numbering:
+        """With what the condensed network has."""
+        return Numbering(super().numbering.kept, self.condensed.index)

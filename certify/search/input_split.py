@@ -22,6 +22,7 @@ from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.network.table import Table
 from certify.problem import Goal, Problem, worst_margin
 from certify.search.branch_and_bound import Bounded
+from certify.search.cuts import BOTH, Cuts
 from certify.search.domain import Domains, concatenate
 from certify.search.pick.input_gap import input_gap
 from certify.search.rounded import rounded_inputs, whole_cut
@@ -112,7 +113,9 @@ class InputSplit:
         domains = replace(domains, margins=margins, bound=np.fmax(domains.bound, bound), hidden=hidden)
         self.tree.add(Leaves(domains.node[closed], margins[closed], {}, {}))
         points = to_numpy(walk.form.minimiser(box))[~closed].reshape(-1, self.network.n_inputs)
-        return Bounded(domains, closed, points, Detail(relaxed, forms, walk, needed))
+        detail = Detail(relaxed, forms, walk, needed)
+        domains, empty = self._clipped(domains, detail, np.flatnonzero(~closed))
+        return Bounded(domains, closed | empty, points, detail)
 
     def _waiting(self, domains: Domains, box: Interval) -> np.ndarray:
         """Mask of boxes to be halved before they are worth a bound: rounded inputs leave several entries of a table.
@@ -170,7 +173,7 @@ class InputSplit:
         return bound
 
     def cut(self, bounded: Bounded) -> tuple[Domains, np.ndarray]:
-        """Clip the open boxes, then halve each along the input that the relaxation errors come from."""
+        """Halve each open box along the input that the relaxation errors come from."""
         if isinstance(bounded.detail, np.ndarray):
             return self._cut_waiting(bounded.domains, bounded.detail), np.zeros(len(bounded.closed), dtype=bool)
         detail: Detail = bounded.detail
@@ -178,21 +181,30 @@ class InputSplit:
         stuck = np.zeros(len(bounded.closed), dtype=bool)
         scores = input_gap(detail.relaxed, detail.forms, detail.walk, ~(bounded.domains.margins[:, detail.rows] > 0.0))
         domains = bounded.domains.select(open_)
-        lower, upper, empty = self._clip(domains, detail, open_)
-        self._record_clip(domains, lower, upper, empty)
-        domains = replace(domains, lower=np.where(empty[:, None], domains.lower, lower),
-                          upper=np.where(empty[:, None], domains.upper, upper))  # fmt: skip
-        domains, scores, open_ = domains.select(~empty), scores[open_][~empty], open_[~empty]
         below, above = self._ends(domains)
-        axis, possible = _place(domains, scores, below, above)
+        axis, possible = _place(domains, scores[open_], below, above)
         stuck[open_[~possible]] = True
-        return self._halve(domains.select(possible), axis[possible], below[possible], above[possible]), stuck
+        every = np.flatnonzero(possible)
+        axis = axis[every]
+        return self._halve(domains.select(every), axis, below[every, axis], above[every, axis]), stuck
+
+    def sides(self, domains: Domains, cuts: Cuts) -> np.ndarray:
+        """[batch] whether each box lies wholly below (0) or above (1) a cut, or on both sides (BOTH)."""
+        every = np.arange(len(domains))
+        below = domains.upper[every, cuts.element] <= cuts.point
+        above = domains.lower[every, cuts.element] >= cuts.point
+        return np.where(below, 0, np.where(above, 1, BOTH))
+
+    def divide(self, domains: Domains, cuts: Cuts) -> Domains:
+        """Both parts of each box, one after the other."""
+        return self._halve(domains, cuts.element, cuts.point, cuts.point)
 
     def _cut_waiting(self, domains: Domains, waiting: np.ndarray) -> Domains:
         """The boxes that wait, halved along their widest rounded input, and the others as they are."""
         mine = domains.select(waiting)
         axis = np.where(self.rounded, mine.upper - mine.lower, -1.0).argmax(axis=1)
-        return concatenate([domains.select(~waiting), self._halve(mine, axis, *self._ends(mine))])
+        below, above = (ends[np.arange(len(mine)), axis] for ends in self._ends(mine))
+        return concatenate([domains.select(~waiting), self._halve(mine, axis, below, above)])
 
     def _ends(self, domains: Domains) -> tuple[np.ndarray, np.ndarray]:
         """(below, above), [batch, n_inputs] each: where the lower half of each axis ends and the upper one begins."""
@@ -205,42 +217,39 @@ class InputSplit:
     def _halve(self, domains: Domains, axis: np.ndarray, below: np.ndarray, above: np.ndarray) -> Domains:
         count = len(domains)
         every = np.arange(count)
-        below, above = below[every, axis], above[every, axis]
         numbers = self.tree.new_children(count)
-        self.tree.add(InputCut(domains.node, axis, below, above, numbers))
+        self.tree.add(InputCut(domains.node, axis, below, above, numbers, domains.bound))
         twice = domains.select(np.repeat(np.arange(count), 2))
         lower, upper = twice.lower.copy(), twice.upper.copy()
         upper[2 * every, axis] = below
         lower[2 * every + 1, axis] = above
         return replace(twice, lower=lower, upper=upper, node=numbers.reshape(-1), depth=twice.depth + 1)
 
-    def _clip(self, domains: Domains, detail: Detail, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Each box without what a row that every unsafe point must satisfy proves safe: (lower, upper, empty).
+    def _clipped(self, domains: Domains, detail: Detail, open_: np.ndarray) -> tuple[Domains, np.ndarray]:
+        """The open boxes without what a row that every unsafe point must satisfy proves safe; the mask of empty ones.
 
         Unsafe x have  a . x + b <= 0  for each such row, so x_j is bounded by what the others leave at their best.
         """
         lower, upper = domains.lower.copy(), domains.upper.copy()
         coefficient, offset, error = map(to_numpy, detail.walk.form)
         place = {row: i for i, row in enumerate(detail.rows.tolist())}
-        for number in sorted(set(domains.task.tolist())):
+        for number in sorted(set(domains.task[open_].tolist())):
             required = [r for r in self.goals[number].required.tolist() if r in place]
-            if not required:
-                continue
-            mine = np.flatnonzero(domains.task == number)
-            source = open_[mine] if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
+            mine = open_[domains.task[open_] == number]
+            source = mine if coefficient.shape[0] > 1 else np.zeros(len(mine), dtype=int)
             for row in required:
-                a, b = coefficient[source, place[row]], (offset - error)[source, place[row]]
-                clip_box(lower, upper, mine, a, b)
+                clip_box(lower, upper, mine, coefficient[source, place[row]], (offset - error)[source, place[row]])
         empty = (lower > upper).any(axis=1)
-        return lower, upper, empty
-
-    def _record_clip(self, domains: Domains, lower: np.ndarray, upper: np.ndarray, empty: np.ndarray) -> None:
         shrunk = ((lower > domains.lower) | (upper < domains.upper)).any(axis=1)
         if shrunk.any():
             self.clipped = True
             self.tree.add(Clip(domains.node[shrunk], lower[shrunk], upper[shrunk]))
-        if empty.any():
-            self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
+        if not empty.any():
+            return replace(domains, lower=lower, upper=upper), empty
+        self.tree.add(Leaves(domains.node[empty], domains.margins[empty], {}, {}))
+        # Nothing is left of an empty box, whose margin is as good as positive.
+        lower, upper = np.where(empty[:, None], domains.lower, lower), np.where(empty[:, None], domains.upper, upper)
+        return replace(domains, lower=lower, upper=upper, bound=np.where(empty, 0.0, domains.bound)), empty
 
 
 def _place(domains: Domains, scores: np.ndarray, below: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

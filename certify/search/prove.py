@@ -16,12 +16,13 @@ from certify.bounds.intermediate import BoundRows
 from certify.errors import NumericalError
 from certify.network.graph import Network
 from certify.problem import Goal, Problem
-from certify.search.branch_and_bound import Accept, Helper, Outcome, Progress, branch_and_bound
+from certify.search.branch_and_bound import Accept, Brancher, Helper, Outcome, Progress, branch_and_bound
 from certify.search.input_split import InputSplit
 from certify.search.tree import Ground, RowForest, SearchTree
 from certify.settings import Budget
 
 if TYPE_CHECKING:
+    from certify.search.plan import Plan
     from certify.search.root import Root
     from certify.search.value_split import ValueSplit
 
@@ -74,11 +75,12 @@ class Prover:
     """Refutes goals with bounds and search. `screen` once, then `search`.
 
     programs: whether a linear program bounds every subproblem of a search by signs. evidence: whether to keep all that
-    a certificate needs.
+    a certificate needs. plan: of an earlier search that this one should follow.
     """
 
     programs = False
     evidence = False
+    plan: Plan | None = None
 
     def __init__(
         self, problem: Problem, library: Library, budget: Budget, progress: Progress, few_inputs: int | None = None
@@ -135,6 +137,8 @@ class Prover:
     def _tighten(self, root: Root, accept: Accept) -> bool:
         """Optimised bounds at the root; True if that decided the goal."""
         stages: list[tuple[str, Callable[[], None]]] = [] if root.bounded else [("CROWN", root.crown)]
+        if self.plan is not None and root.number in self.plan.slopes:
+            stages.append(("CROWN with earlier slopes", partial(root.begin_with, self.plan.slopes[root.number])))
         stages += [
             ("alpha-CROWN", root.alpha_rows),
             ("alpha-CROWN on every layer", partial(root.alpha_everywhere, self._shared, self.evidence)),
@@ -236,7 +240,21 @@ class Prover:
     ) -> Outcome:
         self.progress.stage = name
         with self._helped(brancher, accept, budget) as (accept_all, helper):
-            return branch_and_bound(brancher, budget, accept_all, self.progress, helper=helper, hopeless=hopeless)
+            return branch_and_bound(
+                self._following(brancher), budget, accept_all, self.progress, helper=helper, hopeless=hopeless
+            )
+
+    def _following(self, brancher: InputSplit | ValueSplit) -> Brancher:
+        """The brancher, with its cuts taken from the plan where that has some.
+
+        A recheck bounds every box on the way down, and plain CROWN is not monotone: with tighter bounds of hidden
+        values it chooses other slopes, and may miss what was proven without.
+        """
+        if self.plan is None or (self.evidence and isinstance(brancher, InputSplit)):
+            return brancher
+        from certify.search.follow import follow
+
+        return follow(brancher, self.plan)
 
     def _shared(self, bound_rows: BoundRows, record: list[RowForest] | None) -> BoundRows:
         """The way to bound rows, with whoever shares the work: nobody here. record: as in `Sharing`."""

@@ -15,7 +15,7 @@ from certify.bounds.intermediate import BoundRows, Relaxed, crown_rows, intermed
 from certify.bounds.interval import Interval
 from certify.bounds.linear_form import LinearForm
 from certify.bounds.methods.alpha_crown import ASCENT, tighten
-from certify.bounds.optimise import optimise
+from certify.bounds.optimise import Ascent, optimise
 from certify.network.graph import INPUT, Network
 from certify.network.passes.drop_dead_neurons import drop_dead_neurons
 from certify.ops.relu import Relu
@@ -70,6 +70,8 @@ class Root:
         # The elements that the network of `relaxed`, and the one that `reduced` made of it, have of the problem's.
         self.shrunk: dict[str, np.ndarray] = {}
         self.kept: dict[str, np.ndarray] = {}
+        # Where the ascents of the margins' slopes begin, by node; {}: where plain CROWN has them.
+        self.start: dict[str, tuple[Array, ...]] = {}
         self.before_trees: Relaxed | None = None
         self.turns: list[list[RowForest]] = [[]]
         self.obstacle = ""
@@ -124,6 +126,15 @@ class Root:
         if not self.bound > 0.0:
             self.relaxed = intermediate_bounds(self.network, self.box, known=known, bound_rows=None)
 
+    def begin_with(self, slopes: Mapping[str, tuple[np.ndarray, ...]]) -> None:
+        """The margins with slopes that somebody else found, by node, [1, atoms, *shape]; ascents begin there."""
+        put, shapes = self.network.library.put, self.network.shapes
+        fits = lambda name, part: name in shapes and part.shape == (1, len(self.goal.atoms), *shapes[name])  # noqa: E731
+        self.start = {
+            name: tuple(map(put, parts)) for name, parts in slopes.items() if all(fits(name, part) for part in parts)
+        }
+        self._optimise_rows(replace(ASCENT, iterations=0))
+
     def alpha_rows(self) -> None:
         """Optimised slopes for the margin rows alone."""
         self._optimise_rows()
@@ -162,7 +173,7 @@ class Root:
 
         self.before_trees = self.before_trees or self.relaxed
         known, before = self.reduced(), self.bound
-        self.shrunk = self.kept
+        self.shrunk, self.start = self.kept, {}
         evidence = evidence and not self.obstacle
         record: list[RowForest] | None = [] if evidence else None
         inexact = unstable(known)
@@ -191,8 +202,8 @@ class Root:
             self.turns.clear()
             self.obstacle = "the record of the splits of hidden values outgrew its memory (--memory)"
 
-    def _optimise_rows(self) -> None:
-        found = optimise(self.relaxed, self.rows(), ASCENT, expired=self.budget.expired)
+    def _optimise_rows(self, ascent: Ascent = ASCENT) -> None:
+        found = optimise(self.relaxed, self.rows(), ascent, slopes=self.start or None, expired=self.budget.expired)
         self.slopes = found.slopes
         self._take(found.lower, found.form)
 

@@ -26,7 +26,7 @@ class InputCut(NamedTuple):
     """Nodes cut in two along input `axis`: child one ends at `below`, child two begins at `above`. Arrays over nodes.
 
     These differ only for an input that the network rounds first, which takes in between what it takes in one of the
-    children, see `rounded`.
+    children, see `rounded`. bound: of the nodes, before they were cut.
     """
 
     node: np.ndarray
@@ -34,12 +34,13 @@ class InputCut(NamedTuple):
     below: np.ndarray
     above: np.ndarray
     children: np.ndarray
+    bound: np.ndarray
 
 
 class ValueCut(NamedTuple):
     """Nodes cut in two at `point` of flat element `element` of `value[i]`: child one above, child two below.
 
-    At the kink of a rectifier (point 0) that fixes its sign.
+    At the kink of a rectifier (point 0) that fixes its sign. bound: of the nodes, before they were cut.
     """
 
     node: np.ndarray
@@ -47,6 +48,7 @@ class ValueCut(NamedTuple):
     element: np.ndarray
     point: np.ndarray
     children: np.ndarray
+    bound: np.ndarray
 
 
 class Clip(NamedTuple):

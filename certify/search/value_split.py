@@ -24,6 +24,7 @@ from certify.ops.relu import Relu
 from certify.problem import Goal, Problem
 from certify.search.branch_and_bound import Bounded
 from certify.search.conjunctions import Conjunctions
+from certify.search.cuts import Cuts
 from certify.search.domain import Domains, concatenate, narrow
 from certify.search.hidden_forms import clip_by_forms, hidden_forms
 from certify.search.leaf_program import fits, solve_and_prove
@@ -32,6 +33,7 @@ from certify.search.pick.pseudocost import Pseudocosts
 from certify.search.pick.relaxation_gap import Ranking, relaxation_gap
 from certify.search.record import walk_recorder
 from certify.search.refine import Worth, first_bound, mark, refine
+from certify.search.sign_cuts import Numbering, sides
 from certify.search.signs import (
     as_splits,
     places,
@@ -381,15 +383,39 @@ class ValueSplit:
         # The easiest come last, so that they are taken up first.
         chosen = chosen[np.argsort(bounded.domains.marks["estimate"][chosen])]
         domains, number, element, score = bounded.domains.select(chosen), number[chosen], element[chosen], score[chosen]
-        children = self.tree.new_children(len(chosen))
-        values = [self.places[n].value for n in number]
         point = split_points(self.space.network, domains, number, element)
-        self.tree.add(ValueCut(domains.node, values, self._flat(number, element), point, children))
         marks = domains.marks | {"place": self.pseudocosts.place(number, element), "score": score}
         marks["before"] = marks["estimate"]
-        found = sign_children(self.space.network, replace(domains, marks=marks), number, element, point)
-        marks = found.marks | {"side": np.tile([0, 1], len(number))}
-        return replace(found, node=children.reshape(-1), marks=marks), stuck
+        found = self._halve(replace(domains, marks=marks), number, element, point)
+        return replace(found, marks=found.marks | {"side": np.tile([0, 1], len(number))}), stuck
+
+    def _halve(self, domains: Domains, number: np.ndarray, element: np.ndarray, point: np.ndarray) -> Domains:
+        children = self.tree.new_children(len(domains))
+        values = [self.places[n].value for n in number]
+        estimate = domains.marks["estimate"]
+        self.tree.add(ValueCut(domains.node, values, self._flat(number, element), point, children, estimate))
+        found = sign_children(self.space.network, domains, number, element, point)
+        return replace(found, node=children.reshape(-1))
+
+    @property
+    def numbering(self) -> Numbering:
+        """How elements are numbered."""
+        return Numbering({} if self.tree.ground is None else self.tree.ground.kept)
+
+    def sides(self, domains: Domains, cuts: Cuts) -> np.ndarray:
+        """[batch] whether each domain lies wholly above (0) or below (1) a cut, or on both sides (BOTH)."""
+        return sides(self.root, self.numbering, domains, cuts)
+
+    def divide(self, domains: Domains, cuts: Cuts) -> Domains:
+        """Both parts of each domain, which the cuts do divide, one after the other."""
+        first = {place.value: number for number, place in reversed(list(enumerate(self.places)))}
+        number = np.array([first[value] for value in cuts.value], dtype=int)
+        pairs = zip(cuts.value, cuts.element, strict=True)
+        numbers = self.numbering
+        element = np.array([numbers.in_space(v, numbers.in_network(v, e[None]))[0] for v, e in pairs], dtype=int)
+        point = np.where([value in domains.points for value in cuts.value], cuts.point, 0.0).astype(np.float32)
+        marks = domains.marks | {"place": np.full(len(domains), -1)}
+        return self._halve(replace(domains, marks=marks), number, element, point)
 
     def _flat(self, number: np.ndarray, element: np.ndarray) -> np.ndarray:
         """The flat elements of the network that these ones of the space are."""

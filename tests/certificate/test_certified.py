@@ -11,8 +11,8 @@ from bundled import CNN, FAILS, HOLDS, MODEL, ROOT
 
 from certify import api
 from certify.certificate import certified as room
-from certify.certificate.branches import Branches
 from certify.checker.check import check
+from certify.search.branches import Branches
 from certify.search.tree import InputCut
 from certify.settings import Settings
 
@@ -83,9 +83,13 @@ def test_a_proof_that_cannot_be_written_stays_a_verdict_with_a_note(tmp_path: Pa
 
 def test_nodes_are_numbered_parents_first_in_whatever_order_the_record_is() -> None:
     """Cuts of two processes: the children 1000.. were cut before the record got to their parent."""
-    late = InputCut(np.array([1]), np.array([1]), np.array([0.5]), np.array([0.5]), np.array([[1000, 1001]]))
-    later = InputCut(np.array([1001]), np.array([2]), np.array([0.75]), np.array([0.75]), np.array([[3, 4]]))
-    first = InputCut(np.array([0]), np.array([0]), np.array([0.25]), np.array([0.25]), np.array([[1, 2]]))
+    late = InputCut(
+        np.array([1]), np.array([1]), np.array([0.5]), np.array([0.5]), np.array([[1000, 1001]]), np.zeros(1)
+    )
+    later = InputCut(
+        np.array([1001]), np.array([2]), np.array([0.75]), np.array([0.75]), np.array([[3, 4]]), np.zeros(1)
+    )
+    first = InputCut(np.array([0]), np.array([0]), np.array([0.25]), np.array([0.25]), np.array([[1, 2]]), np.zeros(1))
     branches = Branches.of([later, late, first], 1)
     assert branches.node.tolist() == [0, 1, 4]
     assert branches.ordered([c.axis for c in (later, late, first)]).tolist() == [0, 1, 2]
