@@ -15,7 +15,8 @@ from certify.checker.volume import Volume
 FORMAT, VERSION = "certify-certificate", 2
 HEADER = "certificate.json"
 LARGEST = 2**34
-KINDS = {"f": "floats", "i": "numbers >= 0", "b": "bytes"}
+# What arrays hold, and in which types.
+KINDS = {"f": ("floats", "f4 f8"), "i": ("numbers >= 0", "i1 i2 i4 i8 u1 u2 u4 u8"), "b": ("bytes", "u1")}
 # An object of the header.
 Part = dict[str, Any]
 FIELDS = {"format", "version", "verdict", "semantics", "model", "spec"}
@@ -42,13 +43,11 @@ class Certificate:
             raise Malformed(f"the array {name} is missing or damaged: {error}") from error
         if found.ndim != len(shape) or any(w not in (None, n) for w, n in zip(shape, found.shape, strict=True)):
             raise Malformed(f"the array {name} has the shape {found.shape}")
-        fits = {
-            "f": found.dtype in (np.float32, np.float64),
-            "i": found.dtype.kind in "iu",
-            "b": found.dtype == np.uint8,
-        }
-        if not fits[kind] or (kind == "i" and found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**62):
-            raise Malformed(f"the array {name} does not hold {KINDS[kind]}")
+        what, types = KINDS[kind]
+        if found.dtype.str[1:] not in types.split():
+            raise Malformed(f"the array {name} does not hold {what}")
+        if kind == "i" and found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**62:
+            raise Malformed(f"the array {name} does not hold {what}")
         if kind == "f" and not np.isfinite(found).all():
             raise Rejected(f"the array {name} holds NaN or infinity")
         return found if kind == "b" else found.astype(np.float64 if kind == "f" else np.int64)

@@ -102,6 +102,7 @@ class _Reader:
     def __init__(self, n_inputs: int, n_outputs: int) -> None:
         self.n_inputs, self.n_outputs = n_inputs, n_outputs
         self.declared: dict[str, int] = {}
+        self.closed = True
         # Numbers in the order of first use.
         self.atoms: dict[Atom, int] = {}
 
@@ -150,6 +151,7 @@ class _Reader:
             return TRUE if rhs > 0 or (rhs == 0 and "=" in item[0]) else FALSE
         if len(coefficients) == 1 and min(coefficients) < self.n_inputs:
             ((index, c),) = coefficients.items()
+            self.closed &= "=" in item[0]
             return Bound(index, c > 0, rhs / c, "=" in item[0])
         return self.atoms.setdefault((tuple(coefficients.items()), rhs, "=" in item[0]), len(self.atoms))
 
@@ -185,9 +187,12 @@ class _Reader:
                 yield Case(lower, np.array([-below(-high) for _, high in sides]) + 0.0, formula, sides)
 
     def _halves(self, cases: list[Case]) -> list[Case]:
-        """That some case holds, and that none does, of which equality is a part."""
-        if len({case.sides for case in cases}) != 1:
-            raise Unsupported("a uniform law for cases that do not have one and the same box")
+        """That some case holds, and that none does, of which equality is a part.
+
+        The bounds of an input that is fixed may not be strict, as nothing would be left of it.
+        """
+        if not self.closed or len({case.sides for case in cases}) != 1:
+            raise Unsupported("a uniform law for cases that do not have one and the same closed box")
         some: Formula = ("or", tuple(case.formula for case in cases))
         return [replace(cases[0], formula=formula) for formula in (some, self._negated(some))]
 

@@ -159,7 +159,9 @@ class Partition:
         below, above = below[every, axis], above[every, axis]
         children = self._nodes + np.arange(2 * len(boxes)).reshape(-1, 2)
         self._nodes += 2 * len(boxes)
-        self.cuts.append(InputCut(boxes.node, axis, below, above, children))
+        # Masses say how far a box was decided, and no bound does.
+        unbounded = np.full(len(boxes), -np.inf)
+        self.cuts.append(InputCut(boxes.node, axis, below, above, children, unbounded))
         lower, upper = np.repeat(boxes.lower, 2, axis=0), np.repeat(boxes.upper, 2, axis=0)
         upper[2 * every, axis] = below
         lower[2 * every + 1, axis] = above

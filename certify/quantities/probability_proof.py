@@ -14,6 +14,7 @@ from certify.problem import Problem
 from certify.quantities.law import Uniform
 from certify.quantities.mass import CORNERS, Product
 from certify.quantities.partition import Partition
+from certify.quantities.pieces import inexact_input_bounds
 
 # The checker bounds every node of two trees, in exact volumes; it may take so many times as long as the search.
 PATIENCE, SHORTEST = 10.0, 60.0
@@ -44,6 +45,8 @@ def require_uniform(problem: Problem, components: Sequence[Product]) -> None:
         raise InputError(
             f"a certificate is about one input region, and the specification has {len(boxes)}", "leave it out"
         )
+    if problem.query is not None and inexact_input_bounds(problem.query, calculated=False):
+        raise InputError("a certificate of a probability is about closed boxes", "write <= and >= between inputs")
     (region,) = boxes.values()
     sides = list(zip(region.lower.tolist(), region.upper.tolist(), strict=True))
     uniform = len(components) == 1 and all(

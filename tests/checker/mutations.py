@@ -421,13 +421,18 @@ def _of_probabilities(bases: dict[str, Base]) -> Iterator[Mutation]:
 
     yield Mutation("boxes_as_probability", "boxes", "rejected", "has no proof", relabelled)
     yield Mutation("signs_as_probability", "signs", "rejected", "has no proof", relabelled)
-    yield Mutation("cases_as_probability", "cases", "unsupported", "one and the same box", relabelled)
+    yield Mutation("cases_as_probability", "cases", "unsupported", "one and the same closed box", relabelled)
     spec = bases["probability"].spec.replace("(assert (<= X_0 0.9))", "(assert (<= X_0 0.95))")
-    assert spec != bases["probability"].spec
-    yield Mutation(
-        "probability_of_a_larger_box", "probability", "rejected", "the claim", _put("spec", sha256(spec.encode())),
-        lambda files: files.__setitem__("spec", spec.encode()),
-    )  # fmt: skip
+    strict = bases["probability"].spec.replace("(assert (<= X_0 0.9))", "(assert (< X_0 0.9))")
+    for name, text, word, reason in (
+        ("a_larger_box", spec, "rejected", "the claim"),
+        ("an_open_box", strict, "unsupported", "closed box"),
+    ):
+        assert text != bases["probability"].spec
+        yield Mutation(
+            f"probability_of_{name}", "probability", word, reason, _put("spec", sha256(text.encode())),
+            lambda files, text=text: files.__setitem__("spec", text.encode()),  # type: ignore[misc]
+        )  # fmt: skip
 
 
 def _thrice(c: Contents) -> None:

@@ -93,9 +93,11 @@ def test_other_laws_are_refused_before_anything_is_computed(
     assert not (tmp_path / "p.cert").exists()
 
 
-def test_many_inputs_and_many_regions_are_refused(tmp_path: Path) -> None:
+def test_many_inputs_open_and_many_regions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="9 inputs vary"):
         certify.probability(network(tmp_path, 9), spec(tmp_path, [UNIT] * 9), recheck=True)
+    with pytest.raises(InputError, match="closed boxes"):
+        certify.probability(network(tmp_path), spec(tmp_path, [UNIT, UNIT], "(< X_0 1.0)"), recheck=True)
     union = "(or (and (<= X_0 0.5) (<= Y_0 0.0)) (and (>= X_0 0.75) (<= Y_1 0.0)))"
     law = [Product((Uniform(0.0, 1.0),) * 2)]
     with pytest.raises(InputError, match="has 2"):
