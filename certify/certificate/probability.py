@@ -10,8 +10,9 @@ from certify.certificate.write import Writer, header_of, opened, write_boxes
 from certify.problem import Problem
 from certify.search.tree import InputCut
 
-# The checker computes its own bounds, by other roundings, and refuses a claim that is off by one of them.
-ROOM_OF_GAP, ROOM = 1e-6, 1e-12
+# The checker computes bounds of its own, which in some boxes are weaker than those of the search (on ACAS Xu property 2
+# by 4 % of the gap) and stronger in others. A share of the gap on either side is for that, and the rest for rounding.
+ROOM_OF_GAP, ROOM = 0.1, 1e-12
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Claim:
 
     @classmethod
     def about(cls, lower: float, upper: float) -> Claim:
-        """What can be claimed where a search found these bounds: a little less, but for the ends that are trivial."""
+        """What can be claimed where a search found these bounds: less, but for the ends that are trivial."""
         room = ROOM_OF_GAP * (upper - lower)
         low = max(0.0, lower - room - ROOM * lower)
         return cls(float(low), float(min(1.0, upper + room + ROOM * upper)))

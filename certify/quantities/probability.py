@@ -12,6 +12,7 @@ import numpy as np
 
 from certify.api import Files, load_problem
 from certify.arrays import NUMPY
+from certify.certificate.probability import ROOM_OF_GAP
 from certify.dataset import Dataset
 from certify.errors import InputError
 from certify.network.evaluate import evaluate
@@ -79,7 +80,8 @@ def probability(
     each side as standard deviation, conditioned on the region), a file (see `law_file`), or components [Product] whose
     weights add up to 1. gap: at which upper - lower is good enough; timeout: seconds; samples: for the estimate beside
     the bounds, 0 for none. population: samples to replay in onnxruntime, for a Clopper-Pearson interval. certificate:
-    file to write one to; recheck: whether the checker must accept it. Both need a law that `proofs` can write about.
+    file to write one to; recheck: whether the bounds are those that the checker accepted. Both need a uniform law on
+    the region (see `probability_proof`).
 
     The bounds hold for exact arithmetic on the model's weights; ASSUMED says what is taken from elsewhere. A set of
     probability zero (an equality) gets an upper bound that shrinks to 0, and no lower one.
@@ -89,24 +91,25 @@ def probability(
     budget = Budget.starting_now(timeout)
     problem = load_problem(model, spec)
     components, words = _law(law, problem)
-    if certificate is not None or recheck:
+    proven = certificate is not None or recheck
+    if proven:
         require_uniform(problem, components)
     with one_blas_thread():
         found = pieces(problem, components)
         _check_parity(problem, found)
         partition = Partition(problem, components, found)
         mass = float(partition.boxes.high.sum())
-        partition.refine(gap, budget)
+        partition.refine(gap / (1.0 + 2.0 * ROOM_OF_GAP) if proven else gap, budget)
         estimate = _estimate(problem, components, found, samples, seed) if samples and components else None
         replayed = None if population is None else _replayed(problem, population)
-    certified = Enclosure(
-        partition.lower, partition.upper, f"unsafe under {words}", "probability",
-        "proven" if partition.lower > 0.0 else "trivial", "proven" if partition.upper < 1.0 else "trivial",
-        time.perf_counter() - started,
-    )  # fmt: skip
-    found_proof = None
-    if certificate is not None or recheck:
+    seconds, found_proof, ends = time.perf_counter() - started, None, (partition.lower, partition.upper)
+    if proven:
         found_proof = prove(problem, partition, None if certificate is None else Path(certificate), recheck, timeout)
+        ends = (found_proof.lower, found_proof.upper) if recheck else ends
+    certified = Enclosure(
+        *ends, f"unsafe under {words}", "probability",
+        "proven" if ends[0] > 0.0 else "trivial", "proven" if ends[1] < 1.0 else "trivial", seconds,
+    )  # fmt: skip
     return Probability(certified, estimate, replayed, words, partition.bounded, min(1.0, mass), found_proof)
 
 
