@@ -67,6 +67,7 @@ DOORS: dict[str, set[str]] = {
         "witness",
         "search",
         "verdict",
+        "certificate",
         "backends",
         "api",
         "spec",

@@ -23,7 +23,7 @@ ABOUT = {
 }
 # Nothing here imports it: it is run in a process of its own.
 CHECKER = ".".join(("certify", "checker"))
-ANSWERS = {0: "accepted", 1: "rejected", 2: "malformed", 3: "unsupported"}
+ANSWERS = {0: "accepted", 1: "rejected", 2: "malformed", 3: "unsupported", 4: "bounded"}
 
 
 def certified(verdict: Verdict, problem: Problem, settings: Settings, budget: Budget) -> Verdict:

@@ -43,19 +43,8 @@ def write_certificate(path: Path, problem: Problem, verdict: Verdict, semantics:
 
     Raises CertificateError where there is none for this kind of proof, InputError where the file cannot be written.
     """
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "verdict": verdict.status.value,
-        "semantics": semantics,
-    }
-    if len(problem.models) != 1 or problem.unsafe.columns is not None:
-        raise CertificateError(
-            "specifications about several networks, hidden values or products have no certificate yet"
-        )
-    assert problem.query is not None
-    header |= {"model": next(iter(problem.models.values())).sha256, "spec": problem.query.sha256}
-    with _opened(path) as file:
+    header = header_of(problem, verdict.status.value, semantics)
+    with opened(path) as file:
         if verdict.status is Status.SAT:
             assert verdict.witness is not None
             # The decimals that a witness is written with everywhere, which were what was replayed.
@@ -65,6 +54,18 @@ def write_certificate(path: Path, problem: Problem, verdict: Verdict, semantics:
         else:
             raise CertificateError(f"a verdict of {verdict.status.value} has no certificate")
         file.writestr("certificate.json", json.dumps(header, allow_nan=False))
+
+
+def header_of(problem: Problem, claim: str, semantics: str) -> dict[str, Any]:
+    """What every certificate begins with. Raises CertificateError where the checker could not read the problem."""
+    if len(problem.models) != 1 or problem.unsafe.columns is not None:
+        raise CertificateError(
+            "specifications about several networks, hidden values or products have no certificate yet"
+        )
+    assert problem.query is not None
+    model, spec = next(iter(problem.models.values())).sha256, problem.query.sha256
+    about = {"verdict": claim, "semantics": semantics, "model": model, "spec": spec}
+    return {"format": FORMAT, "version": VERSION, **about}
 
 
 def _proof(writer: Writer, problem: Problem, proof: Proof) -> dict[str, Any]:
@@ -85,19 +86,24 @@ def _proof(writer: Writer, problem: Problem, proof: Proof) -> dict[str, Any]:
 
 def _boxes(writer: Writer, name: str, problem: Problem, tree: SearchTree) -> dict[str, Any]:
     """A tree of boxes: its cuts are all there is to it."""
+    assert tree.ground is not None
     cuts = [step for step in tree.steps if isinstance(step, InputCut)]
+    return write_boxes(writer, name, cuts, tree.ground.goals.tolist())
+
+
+def write_boxes(writer: Writer, name: str, cuts: list[InputCut], cases: list[int]) -> dict[str, Any]:
+    """Trees of boxes, one for each of the cases."""
     if any((cut.below != cut.above).any() for cut in cuts):
         raise CertificateError("cuts between whole numbers, of inputs that are rounded, cannot be written down so far")
-    branches = Branches.of(cuts, len(tree.roots))
+    branches = Branches.of(cuts, len(cases))
     writer.array(f"{name}/cut_node", branches.node)
     writer.array(f"{name}/cut_axis", branches.ordered([cut.axis for cut in cuts]).astype(np.int32))
     writer.array(f"{name}/cut_point", branches.ordered([cut.below for cut in cuts]).astype(np.float64))
-    assert tree.ground is not None
-    return {"kind": "boxes", "cases": tree.ground.goals.tolist()}
+    return {"kind": "boxes", "cases": cases}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip file that takes the place of `path` once it is whole."""
     with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         yield file

@@ -1,7 +1,5 @@
 """`python -m certify.checker MODEL SPEC CERT`: accepted (exit code 0), rejected (1), malformed (2), unsupported (3)."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -24,11 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Refusal as error:
         print(f"{error.word}\n{error}")
         return error.code
-    except RecursionError:
-        print("malformed\nexpressions are nested too deeply")
-        return 2
-    except MemoryError:
-        print("unsupported\nthere is not enough memory for this network")
+    except (RecursionError, MemoryError):
+        print("unsupported\nexpressions are nested too deeply, or there is not enough memory for this network")
         return 3
     print(f"accepted\n{found}")
     return 0

@@ -6,8 +6,6 @@ twice that and more, which pays for computing the account itself in floating poi
 most 2**-1075 each: `TINY` pays for all of them, given that no value is larger than `HUGE`.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from certify.checker.outcome import Rejected
 
 Array = Any  # np.ndarray of float64, or of Fraction objects
+Range = tuple[Array, Array]  # lower and upper bounds
 
 TINY = 1e-200
 HUGE = 1e100

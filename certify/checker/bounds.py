@@ -15,15 +15,13 @@ At the input the row's minimum over the box is a sum of single minima.
 Rows are arrays [batch or 1, rows, size], intervals [batch or 1, size]; a leading 1 stands for every box of the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from certify.checker.arithmetic import HUGE, Arithmetic, Array, checked, floats
+from certify.checker.arithmetic import HUGE, Arithmetic, Array, Range, checked, floats
 from certify.checker.network import Network
 from certify.checker.operators import Affine, Rectifier
 from certify.checker.outcome import Rejected
@@ -102,7 +100,7 @@ class Engine:
         these are wanted, for every element that is not stable.
         """
         found = Hidden()
-        ranges: dict[int, tuple[Array, Array]] = {0: (lower, upper)}
+        ranges: dict[int, Range] = {0: (lower, upper)}
         for i, node in enumerate(self.network.nodes):
             if isinstance(node, Affine):
                 ranges[i + 1] = self._affine(i + 1, node, [ranges[x] for x in node.inputs], found)
@@ -125,9 +123,7 @@ class Engine:
             ranges[i + 1] = (np.maximum(low, 0), np.maximum(high, 0))
         return found
 
-    def _affine(
-        self, number: int, node: Affine, inputs: list[tuple[Array, Array]], found: Hidden
-    ) -> tuple[Array, Array]:
+    def _affine(self, number: int, node: Affine, inputs: list[Range], found: Hidden) -> Range:
         """The interval of an affine map, and what walks through it may err by."""
         share = self.numbers.share(node.terms)
         centers = [(low + high) / 2 for low, high in inputs]
@@ -160,18 +156,16 @@ class Engine:
         found.low[k] = np.where(open_, np.where(high > -low, one, zero), chord)
 
     def tighten(
-        self, source: int, elements: np.ndarray, low: Array, high: Array, box: tuple[Array, Array], found: Hidden,
-        parameters: Parameters
-    ) -> tuple[Array, Array]:  # fmt: skip
+        self, source: int, elements: np.ndarray, low: Array, high: Array, box: Range, found: Hidden, given: Parameters
+    ) -> Range:
         """The interval of a value with these elements bounded by walks from both sides."""
         low, high = low.copy(), high.copy()
         step = max(1, ROOM // (2 * len(low) * self.longest))
         for first in range(0, len(elements), step):
             some = np.arange(first, min(first + step, len(elements)))
             rows = np.concatenate([some, len(elements) + some])
-            mine = Parameters(*({k: v[:, rows] for k, v in part.items()} for part in parameters))
-            start, offset, error = self.start(source, elements[some])
-            form = self.walk(start, offset, error, found, mine)
+            mine = Parameters(*({k: v[:, rows] for k, v in part.items()} for part in given))
+            form = self.walk(*self.start(source, elements[some]), found, mine)
             bound = self.least(form, *box)
             at = elements[some]
             low[:, at] = np.maximum(low[:, at], bound[:, : len(some)])
@@ -229,10 +223,7 @@ class Engine:
             open_ = (found.lower[k] < 0) & (found.upper[k] > 0)
             low = np.where(open_[:, None], parameters.slopes[k], low)
         chord, above = found.chord[k], found.above[k]
-        if len(above) == 1:
-            shift = down @ above[0]
-        else:
-            shift = (down @ above[:, :, None])[..., 0]
+        shift = down @ above[0] if len(above) == 1 else (down @ above[:, :, None])[..., 0]
         return up * low + down * chord[:, None], shift
 
     def least(self, form: Form, lower: Array, upper: Array) -> Array:

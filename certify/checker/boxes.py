@@ -7,21 +7,23 @@ requires, so parts of a box where one of them cannot hold are clipped away befor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from certify.checker.arithmetic import Array
 from certify.checker.bounds import ROOM, Engine, Hidden
-from certify.checker.certificate import Certificate, Cuts, depth_first, whole
+from certify.checker.certificate import Certificate, Cuts, Part, check_object, depth_first, whole
 from certify.checker.clip import clip_box, joint
 from certify.checker.outcome import Malformed, Rejected
-from certify.checker.specification import Case, Specification, atoms_of, refuted, required
+from certify.checker.specification import Case, Formula, Specification, atoms_of, refuted, required
+from certify.checker.volume import Volume
 
 LARGEST_BATCH = 512
 # How often the checker halves what is left of a leaf by itself if float32 is to be made room for. The search makes more
 # room, which moves bounds, and where they move default slopes jump: then a leaf may stay open here, by little.
 MOST_OWN = 8
+# Cuts, and of each its axis and its point.
+Tree = tuple[Cuts, np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -45,10 +47,12 @@ class Boxes:
         return Boxes(node, own, lower, upper, self.margins[index], Hidden(*known))
 
 
-def check_boxes(
-    engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]
-) -> list[int]:
-    """Refute the cases of one part of the certificate; their numbers. Raises Rejected where that fails."""
+def check_boxes(engine: Engine, spec: Specification, certificate: Certificate, name: str, part: Part) -> list[int]:
+    """Refute the cases of one part of the certificate, or add up what is left of them; their numbers.
+
+    Raises Rejected where that fails.
+    """
+    check_object(part, "a part", {"kind", "cases"})
     cases = [whole(number, len(spec.cases), "a case") for number in part["cases"]]
     cuts = Cuts(certificate, f"{name}/", len(cases))
     axis = certificate.array(f"{name}/cut_axis", "i", cuts.node.shape)
@@ -57,32 +61,28 @@ def check_boxes(
         raise Malformed("a cut along an input that does not exist")
     for root, number in enumerate(cases):
         # The last entries are those of leaves, whose number of a cut is -1.
-        _Search(engine, spec, (cuts, np.append(axis, 0), np.append(point, 0.0)), spec.cases[number]).run(root)
+        tree = cuts, np.append(axis, 0), np.append(point, 0.0)
+        _Search(engine, spec, tree, spec.cases[number], certificate.left.get(number)).run(root)
     return cases
 
 
 class _Search:
     """The tree below one root."""
 
-    def __init__(
-        self, engine: Engine, spec: Specification, tree: tuple[Cuts, np.ndarray, np.ndarray], case: Case
-    ) -> None:
-        """tree: the cuts, and of each its axis and its point."""
-        self.engine, self.case, (self.cuts, self.axis, self.point) = engine, case, tree
-        self.atoms = atoms_of(case.formula)
-        self.outputs, self.inputs, self.rhs = rows_of(engine, spec, self.atoms)
-        place = {atom: i for i, atom in enumerate(self.atoms)}
-        self.formula = renumbered(case.formula, place)
+    def __init__(self, engine: Engine, spec: Specification, tree: Tree, case: Case, left: Volume | None) -> None:
+        """left: what is left of the case, None where nothing may be."""
+        self.engine, self.case, self.left, (self.cuts, self.axis, self.point) = engine, case, left, tree
+        self.formula, self.outputs, self.inputs, self.rhs = rows_of(engine, spec, case.formula)
         self.required = required(self.formula)
-        widest = engine.longest * max([len(self.atoms), *(node.size for node in engine.network.rectifiers)])
+        widest = engine.longest * max([len(self.rhs), *(node.size for node in engine.network.rectifiers)])
         self.batch, self.most = max(1, min(LARGEST_BATCH, ROOM // widest)), MOST_OWN if engine.numbers.float32 else 0
 
     def run(self, root: int) -> None:
         """Refute the case."""
-        numbers = self.engine.numbers
-        lower, upper = (numbers.array(side)[None] for side in (self.case.lower, self.case.upper))
+        array = self.engine.numbers.array
+        lower, upper = (array(side)[None] for side in (self.case.lower, self.case.upper))
         # Of margins it only matters whether they are positive: any number that is not will do to begin with.
-        margins = numbers.array(np.full((1, len(self.atoms)), -1.0))
+        margins = array(np.full((1, len(self.rhs)), -1.0))
         depth_first(Boxes(np.array([root]), np.array([0]), lower, upper, margins, Hidden()), self.batch, self._step)
 
     def _step(self, boxes: Boxes) -> Boxes:
@@ -98,11 +98,13 @@ class _Search:
         for row in self.required:
             boxes.lower, boxes.upper = clip_box(engine, boxes.lower, boxes.upper, form, row)
         done = done | (boxes.lower > boxes.upper).any(axis=1)
-        open_ = np.flatnonzero(~done.astype(bool))
-        leaves = open_[(self.cuts.at[boxes.node[open_]] < 0) & (boxes.own[open_] == self.most)]
-        if len(leaves):
-            raise Rejected(f"the leaf {boxes.node[leaves[0]]} is not refuted")
-        return self._halved(boxes.take(np.repeat(open_, 2)))
+        leaf, open_ = (self.cuts.at[boxes.node] < 0) & (boxes.own == self.most), ~done.astype(bool)
+        for place in np.flatnonzero(leaf & open_):
+            if self.left is None:
+                raise Rejected(f"the leaf {boxes.node[place]} is not refuted")
+            rows = [part[place if len(part) > 1 else 0] for part in form]
+            self.left.add(boxes.lower[place], boxes.upper[place], self.formula, boxes.margins[place], *rows)
+        return self._halved(boxes.take(np.repeat(np.flatnonzero(~leaf & open_), 2)))
 
     def _halved(self, twice: Boxes) -> Boxes:
         """Both halves of boxes that are given twice; halves that clipping left nothing of are dropped."""
@@ -118,10 +120,11 @@ class _Search:
         return twice.take(np.flatnonzero((lower <= upper).all(axis=1)))
 
 
-def rows_of(engine: Engine, spec: Specification, atoms: list[int]) -> tuple[Array, Array, Array]:
-    """Coefficients of outputs and inputs, and right-hand sides, of atoms."""
-    array = engine.numbers.array
-    return array(spec.outputs[atoms]), array(spec.inputs[atoms]), array(spec.rhs[atoms])
+def rows_of(engine: Engine, spec: Specification, formula: Formula) -> tuple[Formula, Array, Array, Array]:
+    """The formula over rows instead of atoms; their coefficients of outputs and inputs, and right-hand sides."""
+    atoms, array = atoms_of(formula), engine.numbers.array
+    rows = (array(part[atoms]) for part in (spec.outputs, spec.inputs, spec.rhs))
+    return renumbered(formula, {atom: row for row, atom in enumerate(atoms)}), *rows
 
 
 def start_rows(engine: Engine, outputs: Array, inputs: Array, rhs: Array) -> tuple[dict[int, Array], Array, Array]:
@@ -133,7 +136,7 @@ def start_rows(engine: Engine, outputs: Array, inputs: Array, rhs: Array) -> tup
     return rows, offset, abs(offset) * 0
 
 
-def renumbered(formula: Any, place: dict[int, int]) -> Any:
+def renumbered(formula: Formula, place: dict[int, int]) -> Formula:
     """The formula over positions."""
     if isinstance(formula, int):
         return place[formula]

@@ -1,57 +1,56 @@
 """Reading a certificate: a zip file of `certificate.json` and .npy arrays. Anything odd is refused."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from certify.checker.outcome import Malformed, Rejected, Unsupported
+from certify.checker.volume import Volume
 
 FORMAT, VERSION = "certify-certificate", 2
 HEADER = "certificate.json"
 LARGEST = 2**34
+# What arrays hold, and in which types.
+KINDS = {"f": ("floats", "f4 f8"), "i": ("numbers >= 0", "i1 i2 i4 i8 u1 u2 u4 u8"), "b": ("bytes", "u1")}
+# An object of the header.
+Part = dict[str, Any]
 FIELDS = {"format", "version", "verdict", "semantics", "model", "spec"}
 
 
 @dataclass
 class Certificate:
-    """header: the JSON object; parts: for unsat, the proofs; arrays are read when they are asked for."""
+    """header: the JSON object; unread: members, which are read when they are asked for; left: what open leaves leave of
+    cases, which must not have any if they are not in it.
+    """
 
-    header: dict[str, Any]
+    header: Part
     file: zipfile.ZipFile
     unread: set[str]
+    left: dict[int, Volume] = field(default_factory=dict)
 
     def array(self, name: str, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        """An array whose axes have these lengths (None: any). kind: "f" finite floats, "i" integers >= 0, "b" bytes."""
+        """An array whose axes have these lengths (None: any), of one of the KINDS; floats are finite."""
         self.unread.discard(name + ".npy")
         try:
             with self.file.open(name + ".npy") as stream:
                 found = np.lib.format.read_array(stream, allow_pickle=False)
-        except KeyError as error:
-            raise Malformed(f"the array {name} is missing") from error
         except Exception as error:  # zipfile and numpy raise what they stumble over
-            raise Malformed(f"the array {name} is damaged: {error}") from error
+            raise Malformed(f"the array {name} is missing or damaged: {error}") from error
         if found.ndim != len(shape) or any(w not in (None, n) for w, n in zip(shape, found.shape, strict=True)):
             raise Malformed(f"the array {name} has the shape {found.shape}")
-        if kind == "i":
-            if found.dtype.kind not in "iu" or (found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**62):
-                raise Malformed(f"the array {name} does not hold numbers >= 0")
-            return found.astype(np.int64)
-        if kind == "b":
-            if found.dtype != np.uint8:
-                raise Malformed(f"the array {name} does not hold bytes")
-            return found
-        if found.dtype not in (np.float32, np.float64):
-            raise Malformed(f"the array {name} does not hold floats")
-        if not np.isfinite(found).all():
+        what, types = KINDS[kind]
+        if found.dtype.str[1:] not in types.split():
+            raise Malformed(f"the array {name} does not hold {what}")
+        if kind == "i" and found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**62:
+            raise Malformed(f"the array {name} does not hold {what}")
+        if kind == "f" and not np.isfinite(found).all():
             raise Rejected(f"the array {name} holds NaN or infinity")
-        return found.astype(np.float64)
+        return found if kind == "b" else found.astype(np.float64 if kind == "f" else np.int64)
 
 
 def choices(certificate: Certificate, name: str, shape: tuple[int | None, ...], most: float = np.inf) -> np.ndarray:
@@ -99,22 +98,22 @@ def read_certificate(path: Path) -> Certificate:
         file = zipfile.ZipFile(path)
         names = file.namelist()
         if sum(info.file_size for info in file.infolist()) > LARGEST:
-            raise Malformed("the certificate is too large")
+            raise ValueError("it is too large")
         header = json.loads(file.read(HEADER), object_pairs_hook=_object, parse_constant=_constant)
-    except Malformed:
-        raise
     except Exception as error:  # zipfile and json raise what they stumble over
         raise Malformed(f"{path} is no certificate: {error}") from error
     if len(set(names)) != len(names):
         raise Malformed("two members have the same name")
-    check_object(header, "the header", FIELDS, {"witness", "rectifiers", "parts"})
+    check_object(header, "the header", FIELDS, {"witness", "rectifiers", "parts", "lower", "upper"})
     if header["format"] != FORMAT:
         raise Malformed("the format is another one")
     if header["version"] != VERSION:
         raise Unsupported(f"version {header['version']} of the format")
     if header["semantics"] not in ("real", "float32"):
         raise Unsupported(f"the semantics {header['semantics']!r}")
-    wanted = {"unsat": {"rectifiers", "parts"}, "sat": {"witness"}}.get(header["verdict"])
+    proofs = {"rectifiers", "parts"}
+    kinds = {"sat": {"witness"}, "unsat": proofs, "probability": proofs | {"lower", "upper"}}
+    wanted = kinds.get(str(header["verdict"]))
     if wanted is None or set(header) - FIELDS != wanted:
         raise Malformed(f"fields that do not belong to the verdict {header['verdict']!r}")
     return Certificate(header, file, set(names) - {HEADER})

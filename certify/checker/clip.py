@@ -4,8 +4,6 @@ Everything rests on weak duality: where a . x + c <= 0, any g . x + b is at leas
 (g + t a) . x + b + t c, for every t >= 0. Which t is tried decides how much is gained, never whether it is true.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from certify.checker.arithmetic import Array, floats

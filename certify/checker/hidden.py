@@ -8,14 +8,12 @@ each is bounded by a walk with slopes and multipliers of its own: the least of t
 cut is a single walk.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from certify.checker.arithmetic import HUGE, Array
+from certify.checker.arithmetic import HUGE, Array, Range
 from certify.checker.bounds import ROOM, Engine, Evidence, Hidden, Parameters
 from certify.checker.certificate import Certificate, Cuts, choices, whole
 from certify.checker.outcome import Malformed, Rejected
@@ -83,9 +81,7 @@ class Free:
         return Parameters(spread, fixed)
 
 
-def bound_root(
-    engine: Engine, certificate: Certificate, name: str, free: Free, turns: Any, box: tuple[Array, Array]
-) -> Hidden:
+def bound_root(engine: Engine, certificate: Certificate, name: str, free: Free, turns: Any, box: Range) -> Hidden:
     """What is known of the box [1, inputs] after all turns. turns: lists of the rectifiers that forests are about."""
     names = certificate.header["rectifiers"]
     if not isinstance(turns, list) or not all(isinstance(groups, list) for groups in turns):
@@ -122,9 +118,7 @@ class Forest:
         self.slopes = certificate.array(start + "slopes", "b", (len(self.leaves), len(self.at)))
         self.multipliers = choices(certificate, start + "multipliers", (None,))
 
-    def tighten(
-        self, engine: Engine, box: tuple[Array, Array], found: Hidden, low: Array, high: Array
-    ) -> tuple[Array, Array]:
+    def tighten(self, engine: Engine, box: Range, found: Hidden, low: Array, high: Array) -> Range:
         """Bounds [1, size] of the value, made tighter. found: what is known of the rectifiers before."""
         source = engine.network.rectifiers[self.rectifier].inputs[0]
         rows, offset, error = engine.start(source, self.elements)

@@ -1,11 +1,10 @@
 """Reading an ONNX file: a list of affine maps and rectifiers. What is not understood completely is refused."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from certify.checker.outcome import Malformed, Unsupported
 KNOWN: dict[str, set[str]] = {
     "Add": set(), "Sub": set(), "Mul": set(), "Relu": set(), "Identity": set(), "Constant": {"value"},
     "MatMul": set(), "Gemm": {"alpha", "beta", "transA", "transB"}, "Flatten": {"axis"}, "Reshape": {"allowzero"},
-    "Dropout": {"ratio", "seed"},
-    "Conv": {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}
+    "Dropout": {"ratio", "seed"}, "Conv": {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"}
 }  # fmt: skip
 OPSETS = range(7, 26)
 
@@ -65,15 +63,13 @@ def read_network(path: Path, numbers: Arithmetic) -> Network:
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf and onnx raise many kinds
         raise Malformed(f"{path} is no valid ONNX model: {str(error)[:200]}") from error
-    reader = _Reader(model, numbers)
-    return reader.read(hashlib.sha256(data).hexdigest())
+    return _Reader(model, numbers).read(hashlib.sha256(data).hexdigest())
 
 
 class _Reader:
     def __init__(self, model: onnx.ModelProto, numbers: Arithmetic) -> None:
         self.model, self.numbers = model, numbers
         self.nodes: list[Node] = []
-        self.sizes: list[int] = []
         self.rectifiers: list[Rectifier] = []
         self.known: dict[str, Value | np.ndarray] = {}
 
@@ -99,14 +95,13 @@ class _Reader:
         if info.type.tensor_type.elem_type != onnx.TensorProto.FLOAT and self.numbers.float32:
             raise Unsupported("the input is not float32")
         shape = tuple(max(1, d.dim_value) for d in info.type.tensor_type.shape.dim)
-        self.sizes.append(int(np.prod(shape)))
         self.known[info.name] = Value(0, shape)
         for node in graph.node:
             self._read_node(node)
         output = self.known.get(graph.output[0].name)
         if not isinstance(output, Value):
             raise Malformed("the output does not depend on the input")
-        return Network(self.nodes, self.sizes[0], output.number, self.sizes[output.number], self.rectifiers, sha256)
+        return Network(self.nodes, prod(shape), output.number, prod(output.shape), self.rectifiers, sha256)
 
     def _read_node(self, node: onnx.NodeProto) -> None:
         kind = node.op_type
@@ -129,20 +124,16 @@ class _Reader:
         self.known[node.output[0]] = result
 
     def _emit(self, node: Node, shape: Shape) -> Value:
-        assert node.size == int(np.prod(shape))
+        assert node.size == prod(shape)
         self.nodes.append(node)
-        self.sizes.append(node.size)
         return Value(len(self.nodes), tuple(int(n) for n in shape))
-
-    def _array(self, values: Any) -> Any:
-        return self.numbers.array(np.asarray(values, dtype=np.float64))
 
     def _flat(self, constant: np.ndarray, shape: Shape) -> Any:
         """A constant repeated to a shape, flat."""
         if np.asarray(constant).dtype.kind != "f":
             raise Unsupported("arithmetic with integers")
         try:
-            return self._array(np.broadcast_to(constant, shape).reshape(-1))
+            return self.numbers.array(np.broadcast_to(constant, shape).reshape(-1))
         except ValueError as error:
             raise Unsupported("a constant that does not fit the value it meets") from error
 
@@ -151,15 +142,12 @@ class _Reader:
         if isinstance(a, Value) and isinstance(b, Value):
             if a.shape != b.shape:
                 raise Unsupported("sums of values of different shapes")
-            return self._emit(Sum((a.number, b.number), self.sizes[a.number], terms=2, sign=sign), a.shape)
+            return self._emit(Sum((a.number, b.number), prod(a.shape), terms=2, sign=sign), a.shape)
         if isinstance(a, Value):
-            size = self.sizes[a.number]
-            return self._emit(Scale((a.number,), size, sign * self._flat(b, a.shape), 2), a.shape)
+            return self._scaled(a, np.ones(a.shape), sign * self._flat(b, a.shape))
         if not isinstance(b, Value):
             raise Unsupported("arithmetic with constants")
-        size = self.sizes[b.number]
-        scale = None if sign == 1 else self._array(np.full(size, -1.0))
-        return self._emit(Scale((b.number,), size, self._flat(a, b.shape), 2, scale=scale), b.shape)
+        return self._scaled(b, np.full(b.shape, float(sign)), self._flat(a, b.shape))
 
     def _sub(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         return self._add(operands, attributes, name, sign=-1)
@@ -168,7 +156,11 @@ class _Reader:
         a, b = operands if isinstance(operands[0], Value) else operands[::-1]
         if isinstance(b, Value) or not isinstance(a, Value):
             raise Unsupported("products of two values, or of two constants")
-        return self._emit(Scale((a.number,), self.sizes[a.number], None, 1, scale=self._flat(b, a.shape)), a.shape)
+        return self._scaled(a, b, None)
+
+    def _scaled(self, x: Value, scale: np.ndarray, bias: Any) -> Value:
+        terms = 1 if bias is None else 2
+        return self._emit(Scale((x.number,), prod(x.shape), bias, terms, scale=self._flat(scale, x.shape)), x.shape)
 
     def _matmul(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         x, weight = operands
@@ -181,9 +173,8 @@ class _Reader:
             raise Malformed(f"a matrix {weight.shape} that does not fit a value {x.shape}")
         shape = (*x.shape[:-1], weight.shape[1])
         flat = None if bias is None else self._flat(bias, shape)
-        size, terms = int(np.prod(shape)), max(weight.shape) + 1
-        op = Dense((x.number,), size, flat, terms, weight.shape[0] + 1, weight=self._array(weight))
-        return self._emit(op, shape)
+        matrix, terms = self.numbers.array(weight), max(weight.shape) + 1
+        return self._emit(Dense((x.number,), prod(shape), flat, terms, len(weight) + 1, weight=matrix), shape)
 
     def _gemm(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         x, weight, bias = operands[0], operands[1], operands[2] if len(operands) > 2 else None
@@ -212,17 +203,17 @@ class _Reader:
         )
         out = (weight.shape[0], *space)
         flat = None if bias is None else self._flat(bias.reshape(-1, *[1] * rank), out)
-        terms = max(int(np.prod(weight.shape[1:])), weight.shape[0] * int(np.prod(kernel))) + 1
+        terms = max(prod(weight.shape[1:]), weight.shape[0] * prod(kernel)) + 1
         op = Convolution(
-            (x.number,), int(np.prod(out)), flat, terms, int(np.prod(weight.shape[1:])) + 1,
-            weight=self._array(weight), in_shape=x.shape[1:], out_shape=out, strides=strides,
+            (x.number,), prod(out), flat, terms, prod(weight.shape[1:]) + 1,
+            weight=self.numbers.array(weight), in_shape=x.shape[1:], out_shape=out, strides=strides,
             before=tuple(pads[:rank]), after=tuple(pads[rank:]), dilations=dilations, groups=groups,
         )  # fmt: skip
         return self._emit(op, (1, *out))
 
     def _relu(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         (x,) = operands
-        node = Rectifier((x.number,), self.sizes[x.number], name, len(self.rectifiers))
+        node = Rectifier((x.number,), prod(x.shape), name, len(self.rectifiers))
         self.rectifiers.append(node)
         return self._emit(node, x.shape)
 
@@ -238,7 +229,7 @@ class _Reader:
         (x,) = operands
         axis = int(attributes.get("axis", 1))
         axis += len(x.shape) if axis < 0 else 0
-        return Value(x.number, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+        return Value(x.number, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
     def _reshape(self, operands: list[Any], attributes: dict[str, Any], name: str) -> Value:
         x, wanted = operands

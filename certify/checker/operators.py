@@ -4,8 +4,6 @@ Arrays are [rows, size]. `apply` computes A x (or |A| x), `pull` computes w A, w
 to coefficients of the input.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -62,19 +60,17 @@ class Dense(Affine):
 
 @dataclass
 class Scale(Affine):
-    """scale * x + bias, element by element. scale: [size], or None for one."""
+    """scale * x + bias, element by element. scale: [size]."""
 
-    scale: Array | None = None
+    scale: Array = None
 
     def apply(self, xs: list[Array], magnitude: bool = False) -> Array:
         """scale * x."""
-        if self.scale is None:
-            return xs[0]
         return xs[0] * (abs(self.scale) if magnitude else self.scale)
 
     def pull(self, w: Array) -> list[Array]:
         """scale * w."""
-        return [w if self.scale is None else w * self.scale]
+        return [w * self.scale]
 
 
 @dataclass
@@ -120,8 +116,7 @@ class Convolution(Affine):
         """Zeros of the padded images' shape, and where the images lie in them."""
         space = tuple(b + n + a for b, n, a in zip(self.before, self.in_shape[1:], self.after, strict=True))
         inside = tuple(slice(b, b + n) for b, n in zip(self.before, self.in_shape[1:], strict=True))
-        empty = np.zeros((rows, self.in_shape[0], *space), dtype=like.dtype)
-        return (empty if like.dtype != object else empty + like.flat[0] * 0), (slice(None), slice(None), *inside)
+        return np.zeros((rows, self.in_shape[0], *space), dtype=like.dtype), (slice(None), slice(None), *inside)
 
     def apply(self, xs: list[Array], magnitude: bool = False) -> Array:
         """Position by position of the kernel."""

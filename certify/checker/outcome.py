@@ -1,7 +1,5 @@
 """What a check can come to, apart from acceptance."""
 
-from __future__ import annotations
-
 
 class Refusal(Exception):
     """The certificate is not accepted; `code` is the exit code, `word` the first line of the answer."""
@@ -20,6 +18,12 @@ class Malformed(Refusal):
     """A file that cannot be read, or does not follow its format."""
 
     code, word = 2, "malformed"
+
+
+class Bounded(Refusal):
+    """The certificate proves bounds of a probability, as it claims: never to be taken for `unsat`, so no acceptance."""
+
+    code, word = 4, "bounded"
 
 
 class Unsupported(Refusal):

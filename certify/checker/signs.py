@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from certify.checker.arithmetic import Array
+from certify.checker.arithmetic import Array, Range
 from certify.checker.bounds import ROOM, Engine, Form, Hidden
-from certify.checker.boxes import renumbered, rows_of, start_rows
-from certify.checker.certificate import Certificate, Cuts, choices, depth_first, whole
+from certify.checker.boxes import rows_of, start_rows
+from certify.checker.certificate import Certificate, Cuts, Part, check_object, choices, depth_first, whole
 from certify.checker.clip import clip_box, joint, within
 from certify.checker.hidden import Free, bound_root
 from certify.checker.outcome import Malformed, Rejected
-from certify.checker.specification import Specification, atoms_of, clauses, refuted
+from certify.checker.specification import Specification, clauses, refuted
 
 LARGEST_BATCH = 256
 
@@ -40,8 +39,9 @@ class Nodes:
         return Nodes(*(getattr(self, name)[index] for name in ("node", "lower", "upper", "signs", "low", "high")))
 
 
-def check_signs(engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]) -> int:
+def check_signs(engine: Engine, spec: Specification, certificate: Certificate, name: str, part: Part) -> list[int]:
     """Refute the case of one part of the certificate; its number. Raises Rejected where that fails."""
+    check_object(part, "a part", {"kind", "case", "clauses", "hidden", "root", "clips"})
     number = whole(part["case"], len(spec.cases), "a case")
     search = _Search(engine, spec, certificate, name, part)
     every = clauses(search.formula)
@@ -59,28 +59,24 @@ def check_signs(engine: Engine, spec: Specification, certificate: Certificate, n
             search.run(root, list(every[i]))
     elif not refuted(search.formula, search.margins)[0]:
         raise Rejected(f"case {number} is not refuted")
-    return number
+    return [number]
 
 
 class _Search:
     """The root of a case, and the trees of its conjunctions."""
 
-    def __init__(
-        self, engine: Engine, spec: Specification, certificate: Certificate, name: str, part: dict[str, Any]
-    ) -> None:
+    def __init__(self, engine: Engine, spec: Specification, certificate: Certificate, name: str, part: Part) -> None:
         self.engine, self.certificate, self.name = engine, certificate, name
         case, numbers = spec.cases[part["case"]], engine.numbers
         self.lower, self.upper = numbers.array(case.lower)[None], numbers.array(case.upper)[None]
         self.free = Free(engine, certificate, name)
-        self.atoms = atoms_of(case.formula)
-        self.outputs, self.inputs, self.rhs = rows_of(engine, spec, self.atoms)
-        self.formula = renumbered(case.formula, {atom: i for i, atom in enumerate(self.atoms)})
+        self.formula, self.outputs, self.inputs, self.rhs = rows_of(engine, spec, case.formula)
         self.every = np.arange(len(self.free))
         self.hidden = bound_root(engine, certificate, name, self.free, part["hidden"], (self.lower, self.upper))
         rows = start_rows(engine, self.outputs, self.inputs, self.rhs)
         self.margins = engine.least(engine.walk(*rows, self.hidden), self.lower, self.upper)
         if part["root"] is True:
-            slopes = choices(certificate, f"{name}/root_slopes", (len(self.atoms), len(self.free)), 1.0)
+            slopes = choices(certificate, f"{name}/root_slopes", (len(self.rhs), len(self.free)), 1.0)
             given = self.free.parameters(self.hidden, slopes[None], None, self.every)
             again = engine.least(engine.walk(*rows, self.hidden, given), self.lower, self.upper)
             self.margins = np.maximum(self.margins, again)
@@ -97,8 +93,7 @@ class _Search:
             raise Malformed("a cut of no free entry")
         self.step, self.step_slopes, self.step_multipliers = self._by_node("step", width)
         self.joined, self.joined_slopes, self.joined_multipliers = self._by_node("joined", 1)
-        shape = len(self.joined_slopes), width
-        self.joined_weights = choices(self.certificate, f"{self.name}/joined_weights", shape)
+        self.joined_weights = choices(self.certificate, f"{self.name}/joined_weights", (len(self.joined_slopes), width))
         # Leaves that nothing is given for.
         self.bare = np.where((self.cuts.at < 0) & (self.step < 0), 0, -1)
         self._read_refined()
@@ -142,9 +137,8 @@ class _Search:
         """Forms, lower bounds and then negated upper ones, of all free entries on the root's box."""
         found = []
         for k, places in self.free.places.items():
-            source = self.engine.network.rectifiers[k].inputs[0]
-            found.append((places, self.engine.walk(*self.engine.start(source, self.free.element[places]),
-                                                   self.hidden)))  # fmt: skip
+            rows = self.engine.start(self.engine.network.rectifiers[k].inputs[0], self.free.element[places])
+            found.append((places, self.engine.walk(*rows, self.hidden)))
         return found
 
     def run(self, root: int, clause: list[int]) -> None:
@@ -229,9 +223,8 @@ class _Search:
             lower, upper = clip_box(self.engine, lower, upper, form, row)
         empty = np.asarray((lower > upper).any(axis=1), dtype=bool)
         keep = open_ & ~empty
-        nodes.lower, nodes.upper = (
-            np.where(keep[:, None], new, old) for new, old in ((lower, nodes.lower), (upper, nodes.upper))
-        )
+        nodes.lower = np.where(keep[:, None], lower, nodes.lower)
+        nodes.upper = np.where(keep[:, None], upper, nodes.upper)
         margins = self.engine.least(form, nodes.lower, nodes.upper)
         assert self.forms is not None
         for place in np.flatnonzero(keep):
@@ -253,9 +246,7 @@ class _Search:
         for mine, side in ((nodes.low, found.lower), (nodes.high, found.upper)):
             mine[place] = self.free.bounds(side, self.every)[0]
 
-    def _again(
-        self, one: Nodes, k: int, mine: np.ndarray, found: Hidden, low: Array, high: Array
-    ) -> tuple[Array, Array]:
+    def _again(self, one: Nodes, k: int, mine: np.ndarray, found: Hidden, low: Array, high: Array) -> Range:
         """Bounds of what enters rectifier k at a node, made tighter by the walks that are given for some entries."""
         self.engine.relax(found, k, low, high)
         at, columns = self.free.before(k + 1), self.refined_free[mine]

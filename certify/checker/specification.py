@@ -4,13 +4,12 @@ An input and an output satisfy the specification (which describes what must not 
 case: the input lies in the case's box and its formula holds. Numbers are fractions until a box is rounded outward.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,18 @@ FALSE: Formula = ("or", ())
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 MOST_CASES = 200_000
 MOST_CLAUSES = 20_000
+# Stands for a variable that is always 1.
+ONE = -1
 
 
 @dataclass(frozen=True)
 class Case:
-    """lower, upper: [inputs] float64, rounded outward, not empty."""
+    """lower, upper: [inputs] float64, rounded outward, not empty; sides: the same as they are written."""
 
     lower: np.ndarray
     upper: np.ndarray
     formula: Formula
+    sides: tuple[tuple[Fraction, Fraction], ...]
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,17 @@ class Specification:
     sha256: str
 
 
-def read_specification(path: Path, n_inputs: int, n_outputs: int) -> Specification:
-    """The specification of a network with so many inputs and outputs."""
+def read_specification(path: Path, n_inputs: int, n_outputs: int, halves: bool = False) -> Specification:
+    """The specification of a network with so many inputs and outputs.
+
+    halves: with two cases instead, about the one box of all cases: some case holds, and no case holds.
+    """
     data = read_file(path)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed(f"{path} is not text") from error
-    return _Reader(n_inputs, n_outputs).read(text, hashlib.sha256(data).hexdigest())
+    return _Reader(n_inputs, n_outputs).read(text, hashlib.sha256(data).hexdigest(), halves)
 
 
 def parse(text: str) -> list[Any]:
@@ -75,8 +80,7 @@ def parse(text: str) -> list[Any]:
         elif word == ")":
             if len(stack) == 1:
                 raise Malformed("a closing parenthesis too many")
-            done = stack.pop()
-            stack[-1].append(done)
+            stack[-2].append(stack.pop())
         else:
             stack[-1].append(word)
     if len(stack) != 1:
@@ -98,16 +102,17 @@ class _Reader:
     def __init__(self, n_inputs: int, n_outputs: int) -> None:
         self.n_inputs, self.n_outputs = n_inputs, n_outputs
         self.declared: dict[str, int] = {}
+        self.closed = True
         # Numbers in the order of first use.
         self.atoms: dict[Atom, int] = {}
 
-    def read(self, text: str, sha256: str) -> Specification:
+    def read(self, text: str, sha256: str, halves: bool) -> Specification:
         trees = []
         for item in parse(text):
             if not isinstance(item, list) or not item:
                 raise Malformed(f"{item!r} is no statement")
             if item[0] == "declare-const" and len(item) == 3:
-                self._declare(item[1], item[2])
+                self._declare(str(item[1]), item[2])
             elif item[0] == "assert" and len(item) == 2:
                 trees.append(self._tree(item[1]))
             else:
@@ -116,17 +121,18 @@ class _Reader:
             raise Malformed("the declared variables are not the network's inputs and outputs")
         tree = "and", tuple(trees)
         cases = list(self._cases(tree))
+        cases = self._halves(cases) if halves else cases
         outputs, inputs, rhs = self._arrays()
         return Specification(tree, list(self.atoms), cases, outputs, inputs, rhs, sha256)
 
-    def _declare(self, name: Any, kind: Any) -> None:
-        match = re.fullmatch(r"([XY])_(0|[1-9]\d*)", name) if isinstance(name, str) else None
+    def _declare(self, name: str, kind: Any) -> None:
+        match = re.fullmatch(r"([XY])_(0|[1-9]\d*)", name)
         if match is None or kind != "Real":
             raise Unsupported(f"the declaration of {name!r}")
-        index, limit = int(match[2]), self.n_inputs if match[1] == "X" else self.n_outputs
-        if index >= limit or name in self.declared:
+        first, count = (0, self.n_inputs) if match[1] == "X" else (self.n_inputs, self.n_outputs)
+        if int(match[2]) >= count or name in self.declared:
             raise Malformed(f"{name} is declared twice, or the network has no such value")
-        self.declared[name] = index if match[1] == "X" else self.n_inputs + index
+        self.declared[name] = first + int(match[2])
 
     def _tree(self, item: Any) -> Any:
         """A formula whose leaves are atoms or bounds of single inputs."""
@@ -138,63 +144,65 @@ class _Reader:
             raise Unsupported(f"the relation {item[0]!r}")
         sides = [self._linear(side) for side in item[1:]]
         low, high = sides if item[0] in ("<=", "<") else sides[::-1]
-        zero = Fraction(0)
-        coefficients = {k: low[0].get(k, zero) - high[0].get(k, zero) for k in sorted({**low[0], **high[0]})}
-        coefficients = {k: c for k, c in coefficients.items() if c != 0}
-        rhs = high[1] - low[1]
+        total = _sum(low, high, -1)
+        rhs = -total.pop(ONE, Fraction(0))
+        coefficients = {k: c for k, c in sorted(total.items()) if c != 0}
         if not coefficients:
             return TRUE if rhs > 0 or (rhs == 0 and "=" in item[0]) else FALSE
         if len(coefficients) == 1 and min(coefficients) < self.n_inputs:
             ((index, c),) = coefficients.items()
+            self.closed &= "=" in item[0]
             return Bound(index, c > 0, rhs / c, "=" in item[0])
         return self.atoms.setdefault((tuple(coefficients.items()), rhs, "=" in item[0]), len(self.atoms))
 
-    def _linear(self, item: Any) -> tuple[dict[int, Fraction], Fraction]:
-        """Coefficients by variable, and the constant."""
+    def _linear(self, item: Any) -> dict[int, Fraction]:
+        """Coefficients by variable; the constant is that of ONE."""
         if isinstance(item, str):
             if item in self.declared:
-                return {self.declared[item]: Fraction(1)}, Fraction(0)
+                return {self.declared[item]: Fraction(1)}
             if re.fullmatch(NUMBER, item):
-                return {}, Fraction(item)
+                return {ONE: Fraction(item)}
             raise Malformed(f"{item!r} is neither a number nor declared")
         if len(item) < 2 or item[0] not in ("+", "-", "*"):
             raise Unsupported(f"the expression {item!r}")
         parts = [self._linear(part) for part in item[1:]]
-        if item[0] == "*":
-            total = parts[0]
-            for part in parts[1:]:
-                if total[0] and part[0]:
-                    raise Unsupported("products of variables")
-                many, one = (total, part[1]) if not part[0] else (part, total[1])
-                total = {k: c * one for k, c in many[0].items()}, many[1] * one
-            return total
         if item[0] == "-" and len(parts) == 1:
-            return {k: -c for k, c in parts[0][0].items()}, -parts[0][1]
-        found, constant = dict(parts[0][0]), parts[0][1]
-        for terms, number in parts[1:]:
-            sign = 1 if item[0] == "+" else -1
-            for k, c in terms.items():
-                found[k] = found.get(k, Fraction(0)) + sign * c
-            constant += sign * number
-        return found, constant
+            return _sum({}, parts[0], -1)
+        return reduce(_product if item[0] == "*" else _sum if item[0] == "+" else partial(_sum, sign=-1), parts)
 
     def _cases(self, tree: Any) -> Iterator[Case]:
         """Disjunctions with bounds of inputs inside are multiplied out; all others stay in the formula."""
         for bounds, formula in _multiplied(tree):
-            lower, upper = [None] * self.n_inputs, [None] * self.n_inputs
+            ends: tuple[dict[int, Fraction], dict[int, Fraction]] = {}, {}
             for b in bounds:
-                side: list[Any] = upper if b.upper else lower
-                if side[b.index] is None or (b.value < side[b.index]) == b.upper:
-                    side[b.index] = b.value
-            if None in lower or None in upper:
-                if formula != FALSE:
-                    raise Unsupported("an input without bounds")
+                tighter, side = (min if b.upper else max), ends[b.upper]
+                side[b.index] = tighter(b.value, side.get(b.index, b.value))
+            if formula == FALSE:
                 continue
-            if formula == FALSE or any(a > b for a, b in zip(lower, upper, strict=True)):  # type: ignore[operator]
-                continue
-            low = np.array([below(v) for v in lower]) + 0.0  # type: ignore[arg-type]
-            high = np.array([-below(-v) for v in upper]) + 0.0  # type: ignore[operator]
-            yield Case(low, high, formula)
+            if min(map(len, ends)) < self.n_inputs:
+                raise Unsupported("an input without bounds")
+            sides = tuple((ends[0][i], ends[1][i]) for i in range(self.n_inputs))
+            if all(low <= high for low, high in sides):
+                lower = np.array([below(low) for low, _ in sides]) + 0.0
+                yield Case(lower, np.array([-below(-high) for _, high in sides]) + 0.0, formula, sides)
+
+    def _halves(self, cases: list[Case]) -> list[Case]:
+        """That some case holds, and that none does, of which equality is a part.
+
+        The bounds of an input that is fixed may not be strict, as nothing would be left of it.
+        """
+        if not self.closed or len({case.sides for case in cases}) != 1:
+            raise Unsupported("a uniform law for cases that do not have one and the same closed box")
+        some: Formula = ("or", tuple(case.formula for case in cases))
+        return [replace(cases[0], formula=formula) for formula in (some, self._negated(some))]
+
+    def _negated(self, formula: Formula) -> Formula:
+        """What holds wherever the formula does not."""
+        if isinstance(formula, int):
+            coefficients, rhs, _ = list(self.atoms)[formula]
+            atom = tuple((k, -c) for k, c in coefficients), -rhs, True
+            return self.atoms.setdefault(atom, len(self.atoms))
+        return "or" if formula[0] == "and" else "and", tuple(map(self._negated, formula[1]))
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = np.zeros((len(self.atoms), self.n_inputs + self.n_outputs))
@@ -206,6 +214,19 @@ class _Reader:
                     raise Unsupported("a coefficient that is no float64 number")
             rhs[row] = -below(-number)
         return table[:, self.n_inputs :], table[:, : self.n_inputs], rhs
+
+
+def _sum(a: dict[int, Fraction], b: dict[int, Fraction], sign: int = 1) -> dict[int, Fraction]:
+    """a + sign * b."""
+    return {k: a.get(k, Fraction(0)) + sign * b.get(k, Fraction(0)) for k in {**a, **b}}
+
+
+def _product(a: dict[int, Fraction], b: dict[int, Fraction]) -> dict[int, Fraction]:
+    """a * b, one of which is a constant."""
+    if not (set(a) <= {ONE} or set(b) <= {ONE}):
+        raise Unsupported("products of variables")
+    many, one = (a, b) if set(b) <= {ONE} else (b, a)
+    return {k: c * one.get(ONE, Fraction(0)) for k, c in many.items()}
 
 
 def _multiplied(tree: Any) -> list[tuple[tuple[Bound, ...], Formula]]:
@@ -226,18 +247,17 @@ def _multiplied(tree: Any) -> list[tuple[tuple[Bound, ...], Formula]]:
     options = [option for part in found for option in part]
     bounded = [option for option in options if option[0]]
     free = tuple(formula for bounds, formula in options if not bounds)
-    joined: list[tuple[tuple[Bound, ...], Formula]] = (
-        [((), free[0] if len(free) == 1 else ("or", free))] if free else []
-    )
-    return bounded + joined if options else [((), FALSE)]
+    if free or not options:
+        bounded.append(((), free[0] if len(free) == 1 else ("or", free)))
+    return bounded
 
 
 def _both(f: Formula, g: Formula) -> Formula:
     """The conjunction, flat."""
     if FALSE in (f, g):
         return FALSE
-    parts = [h[1] if isinstance(h, tuple) and h[0] == "and" else (h,) for h in (f, g)]
-    flat = tuple(p for part in parts for p in part)
+    first, second = (h[1] if isinstance(h, tuple) and h[0] == "and" else (h,) for h in (f, g))
+    flat = first + second
     return flat[0] if len(flat) == 1 else ("and", flat)
 
 

@@ -1,7 +1,5 @@
 """Witnesses of a violated property: computed in fractions (real semantics), or by onnx's own evaluator (float32)."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +49,5 @@ def float32_output(model: Path, x: np.ndarray) -> list[Fraction]:
     constants = {tensor.name for tensor in proto.graph.initializer}
     (info,) = (info for info in proto.graph.input if info.name not in constants)
     shape = [max(1, d.dim_value) for d in info.type.tensor_type.shape.dim]
-    given = x.astype(np.float32).reshape(shape)
-    (output,) = ReferenceEvaluator(proto).run(None, {info.name: given})
+    (output,) = ReferenceEvaluator(proto).run(None, {info.name: x.astype(np.float32).reshape(shape)})
     return [Fraction(float(v)) for v in np.asarray(output).reshape(-1)]

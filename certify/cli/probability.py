@@ -37,6 +37,13 @@ def probability(
         typer.Option(metavar="FILE", help="Replay a data set, for a statistical (Clopper-Pearson) interval beside."),
     ] = None,
     seed: Seed = 0,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Where to write a certificate of both bounds, for `python -m certify.checker`. Uniform law."),
+    ] = None,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Print bounds only if the checker, in a process of its own, accepts them.")
+    ] = False,
     json: Json = None,
     verbose: Verbose = False,
 ) -> None:
@@ -52,7 +59,10 @@ def probability(
 
         model, spec = models_and_spec(files, network or [])
         data = None if population is None else read_dataset(population)
-        found = run(model, spec, law=law, gap=gap, timeout=timeout, samples=samples, population=data, seed=seed)
+        found = run(
+            model, spec, law=law, gap=gap, timeout=timeout, samples=samples, population=data, seed=seed,
+            certificate=certificate, recheck=recheck,
+        )  # fmt: skip
         if json is not None:
             write_json(json, found.as_dict())
         if json != "-":
@@ -66,6 +76,8 @@ def _print(found: Probability, gap: float) -> None:
     for name, what in (("sample estimate", found.estimate), ("population, statistical", found.population)):
         if what is not None:
             typer.echo(f"{name}: {_words(what)}")
+    if found.proof is not None:
+        typer.echo(f"certificate: {found.proof}")
     typer.echo(f"time: {certified.seconds:.2f} s, {found.boxes} boxes")
     if certified.gap > gap:
         typer.echo("next: the bounds are valid, but not as close as --gap; more --timeout brings them closer")

@@ -26,6 +26,7 @@ from certify.quantities.mass import Product
 from certify.quantities.pieces import Piece
 from certify.query.formula import AllOf, Formula
 from certify.search.pick.input_gap import input_gap
+from certify.search.tree import InputCut
 from certify.settings import Budget
 
 BATCH_FLOATS = 2**20
@@ -39,14 +40,15 @@ MOST_FLOATS = 2**27
 
 @dataclass
 class Boxes:
-    """Open boxes. lower, upper: [boxes, n_inputs]; piece: [boxes]; low, high: bounds of their mass; unsafe, safe: the
-    parts of it proven to be either; score: [boxes, n_inputs], which axis to cut, -inf where none was bounded yet. All
-    masses are times the component's weight.
+    """Open boxes. lower, upper: [boxes, n_inputs]; piece: [boxes]; node: [boxes], their numbers in the trees of cuts;
+    low, high: bounds of their mass; unsafe, safe: the parts of it proven to be either; score: [boxes, n_inputs], which
+    axis to cut, -inf where none was bounded yet. All masses are times the component's weight.
     """
 
     lower: np.ndarray
     upper: np.ndarray
     piece: np.ndarray
+    node: np.ndarray
     low: np.ndarray
     high: np.ndarray
     unsafe: np.ndarray
@@ -72,7 +74,10 @@ class Boxes:
 
 
 class Partition:
-    """The law's mass in the regions, divided. lower <= P[unsafe] <= upper at any time; bounded: boxes so far."""
+    """The law's mass in the regions, divided. lower <= P[unsafe] <= upper at any time; bounded: boxes so far.
+
+    cuts: all that were made, in trees whose roots are the pieces.
+    """
 
     def __init__(self, problem: Problem, components: Sequence[Product], found: Sequence[Piece]) -> None:
         self.problem, self.components, self.pieces = problem, components, found
@@ -86,7 +91,9 @@ class Partition:
         self._stuck_low = self._stuck_high = 0.0
         n = problem.network.n_inputs
         sides = [np.stack([getattr(piece, side) for piece in found]) if found else np.zeros((0, n)) for side in SIDES]
-        self.boxes = self._weighed(sides[0], sides[1], np.arange(len(found)))
+        self.cuts: list[InputCut] = []
+        self._nodes = len(found)
+        self.boxes = self._weighed(sides[0], sides[1], np.arange(len(found)), np.arange(len(found)))
         self._summarise()
 
     @property
@@ -122,7 +129,7 @@ class Partition:
         rows = max([2 * len(goal.atoms), *(int(np.prod(network.shapes[name])) for name in network.relaxed_inputs)])
         return int(max(2, min(LARGEST_BATCH, BATCH_FLOATS // max(1, max(sizes) * rows // 8))))
 
-    def _weighed(self, lower: np.ndarray, upper: np.ndarray, piece: np.ndarray) -> Boxes:
+    def _weighed(self, lower: np.ndarray, upper: np.ndarray, piece: np.ndarray, node: np.ndarray) -> Boxes:
         """New boxes with their masses, nothing of them decided."""
         low, high = np.zeros(len(lower)), np.zeros(len(lower))
         for number in np.unique(self.component_of[piece]).tolist() if len(piece) else []:
@@ -133,7 +140,7 @@ class Partition:
             low[mine] *= component.weight * (1.0 - slack)
             high[mine] *= component.weight * (1.0 + slack)
         nothing = np.zeros(len(lower))
-        return Boxes(lower, upper, piece, low, high, nothing, nothing.copy(), np.full(lower.shape, -np.inf))
+        return Boxes(lower, upper, piece, node, low, high, nothing, nothing.copy(), np.full(lower.shape, -np.inf))
 
     def _halved(self, boxes: Boxes) -> Boxes:
         """Both halves of each box, or itself where nothing can be cut: that one is set aside for good."""
@@ -149,10 +156,16 @@ class Partition:
         self._set_aside(boxes.take(~possible))
         boxes, axis, below, above = boxes.take(possible), axis[possible], below[possible], above[possible]
         every = np.arange(len(boxes))
+        below, above = below[every, axis], above[every, axis]
+        children = self._nodes + np.arange(2 * len(boxes)).reshape(-1, 2)
+        self._nodes += 2 * len(boxes)
+        # Masses say how far a box was decided, and no bound does.
+        unbounded = np.full(len(boxes), -np.inf)
+        self.cuts.append(InputCut(boxes.node, axis, below, above, children, unbounded))
         lower, upper = np.repeat(boxes.lower, 2, axis=0), np.repeat(boxes.upper, 2, axis=0)
-        upper[2 * every, axis] = below[every, axis]
-        lower[2 * every + 1, axis] = above[every, axis]
-        return self._weighed(lower, upper, np.repeat(boxes.piece, 2))
+        upper[2 * every, axis] = below
+        lower[2 * every + 1, axis] = above
+        return self._weighed(lower, upper, np.repeat(boxes.piece, 2), children.reshape(-1))
 
     def _replace(self, chosen: np.ndarray, new: Boxes, goal: Goal) -> None:
         """Bound the new boxes, which stand for the chosen ones; what is decided leaves, with its mass counted."""
@@ -217,6 +230,8 @@ class Partition:
         rest = boxes.low - boxes.safe
         boxes.unsafe[:] = np.where(unsafe, boxes.low, np.where(safe, 0.0, np.clip(parts[1], 0.0, rest)))
         boxes.unsafe[self.only_safe[boxes.piece]] = 0.0
+        # Nothing of a box without an unsafe point is unsafe, whatever its mass errs by.
+        boxes.low[safe] = boxes.high[safe] = boxes.safe[safe] = 0.0
 
     def _narrowed(self, box: Interval) -> tuple[Network, dict[str, Interval]]:
         """The network without neurons that are dead on the hull of the boxes, and what is known of the others there."""

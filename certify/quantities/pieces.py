@@ -115,18 +115,21 @@ def _touches(component: Product, lower: np.ndarray, upper: np.ndarray, regions: 
     return False
 
 
-def inexact_input_bounds(query: Query) -> bool:
-    """Whether some comparison of inputs alone is strict or calculates: its box has a bound that it may not hold at."""
+def inexact_input_bounds(query: Query, calculated: bool = True) -> bool:
+    """Whether some comparison of inputs alone is strict or calculates: its box has a bound that it may not hold at.
+
+    calculated: whether those that calculate matter.
+    """
     outputs = {tensor.name for tensor in query.computed}
-    return any(_inexact(assertion, outputs) for assertion in query.assertions)
+    return any(_inexact(assertion, outputs, calculated) for assertion in query.assertions)
 
 
-def _inexact(assertion: Assertion, outputs: set[str]) -> bool:
+def _inexact(assertion: Assertion, outputs: set[str], calculated: bool) -> bool:
     if not isinstance(assertion, Comparison):
-        return any(_inexact(part, outputs) for part in assertion.operands)
+        return any(_inexact(part, outputs, calculated) for part in assertion.operands)
     names: set[str] = set()
     calculates = [_names(side, names) for side in (assertion.left, assertion.right)]
-    return not names & outputs and (assertion.relation in ("<", ">", "!=") or any(calculates))
+    return not names & outputs and (assertion.relation in ("<", ">", "!=") or (calculated and any(calculates)))
 
 
 def _names(term: Term, names: set[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from certify.api import Files, load_problem
 from certify.arrays import NUMPY
+from certify.certificate.probability import ROOM_OF_GAP
 from certify.dataset import Dataset
 from certify.errors import InputError
 from certify.network.evaluate import evaluate
@@ -23,6 +24,7 @@ from certify.quantities.law_file import read_law
 from certify.quantities.mass import Product, normal_box, uniform_box
 from certify.quantities.partition import Partition
 from certify.quantities.pieces import Piece, pieces
+from certify.quantities.probability_proof import Proof, prove, require_uniform
 from certify.query.syntax import Query
 from certify.settings import Budget
 from certify.threads import one_blas_thread
@@ -36,7 +38,7 @@ ASSUMED = "scipy's cumulative probabilities are assumed right to a relative 1e-1
 class Probability:
     """certified: bounds of P[unsafe], proven; estimate: what samples of the law say, a confidence interval; population:
     what a data set says, likewise, or None; law: in words; boxes: how many were bounded; mass: of the law within the
-    specification's regions, at most (what is outside is not unsafe).
+    specification's regions, at most (what is outside is not unsafe); proof: its certificate, or None.
     """
 
     certified: Enclosure
@@ -45,6 +47,7 @@ class Probability:
     law: str
     boxes: int
     mass: float
+    proof: Proof | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -54,6 +57,7 @@ class Probability:
             "assumed": ASSUMED,
             "sample_estimate": None if self.estimate is None else self.estimate.as_dict(),
             "population": None if self.population is None else self.population.as_dict(),
+            "certificate": None if self.proof is None else asdict(self.proof),
         }  # fmt: skip
 
 
@@ -67,36 +71,46 @@ def probability(
     samples: int = SAMPLES,
     population: Dataset | None = None,
     seed: int = 0,
+    certificate: str | Path | None = None,
+    recheck: bool = False,
 ) -> Probability:
     """Bounds of the probability that an input drawn from a law satisfies the specification's assertions (is unsafe).
 
     model, spec: as for `certify.check`. law: `uniform` over the spec's region, `normal` (about its middle, a sixth of
     each side as standard deviation, conditioned on the region), a file (see `law_file`), or components [Product] whose
     weights add up to 1. gap: at which upper - lower is good enough; timeout: seconds; samples: for the estimate beside
-    the bounds, 0 for none. population: samples to replay in onnxruntime, for a Clopper-Pearson interval.
+    the bounds, 0 for none. population: samples to replay in onnxruntime, for a Clopper-Pearson interval. certificate:
+    file to write one to; recheck: whether the bounds are those that the checker accepted. Both need a uniform law on
+    the region (see `probability_proof`).
 
     The bounds hold for exact arithmetic on the model's weights; ASSUMED says what is taken from elsewhere. A set of
     probability zero (an equality) gets an upper bound that shrinks to 0, and no lower one.
-    Raises InputError for what cannot be used.
+    Raises InputError for what cannot be used, CertificateError where the checker does not accept.
     """
     started = time.perf_counter()
     budget = Budget.starting_now(timeout)
     problem = load_problem(model, spec)
     components, words = _law(law, problem)
+    proven = certificate is not None or recheck
+    if proven:
+        require_uniform(problem, components)
     with one_blas_thread():
         found = pieces(problem, components)
         _check_parity(problem, found)
         partition = Partition(problem, components, found)
         mass = float(partition.boxes.high.sum())
-        partition.refine(gap, budget)
+        partition.refine(gap / (1.0 + 2.0 * ROOM_OF_GAP) if proven else gap, budget)
         estimate = _estimate(problem, components, found, samples, seed) if samples and components else None
         replayed = None if population is None else _replayed(problem, population)
+    seconds, found_proof, ends = time.perf_counter() - started, None, (partition.lower, partition.upper)
+    if proven:
+        found_proof = prove(problem, partition, None if certificate is None else Path(certificate), recheck, timeout)
+        ends = (found_proof.lower, found_proof.upper) if recheck else ends
     certified = Enclosure(
-        partition.lower, partition.upper, f"unsafe under {words}", "probability",
-        "proven" if partition.lower > 0.0 else "trivial", "proven" if partition.upper < 1.0 else "trivial",
-        time.perf_counter() - started,
+        *ends, f"unsafe under {words}", "probability",
+        "proven" if ends[0] > 0.0 else "trivial", "proven" if ends[1] < 1.0 else "trivial", seconds,
     )  # fmt: skip
-    return Probability(certified, estimate, replayed, words, partition.bounded, min(1.0, mass))
+    return Probability(certified, estimate, replayed, words, partition.bounded, min(1.0, mass), found_proof)
 
 
 def _law(law: str | Path | Sequence[Product], problem: Problem) -> tuple[list[Product], str]:

@@ -17,8 +17,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from certify import api
+from certify.quantities.probability import probability as api_probability
 from certify.search import prove
 from certify.settings import Settings
+
+# How close the bounds of the base "probability" are.
+GAP = 0.02
 
 
 @dataclass
@@ -150,6 +154,9 @@ def certificate(base: Base, folder: Path, expected: str) -> tuple[Path, Path, Pa
     """Files (model, spec, certificate) of a base, made by the native prover."""
     model, spec = base.files(folder)
     path = folder / f"{base.name}.cert"
+    if expected == "bounded":
+        api_probability(model, spec, certificate=path, gap=GAP, samples=0)
+        return model, spec, path
     with turns_first(base.turns) if base.turns else nullcontext():
         verdict = api.check(model, spec, timeout=60.0, settings=Settings(certificate=path, **base.settings))
     assert verdict.status.value == expected, (base.name, verdict)
@@ -163,8 +170,18 @@ def below_all(model: onnx.ModelProto, low: np.ndarray, high: np.ndarray, rows: n
     return (outputs(model, x) @ rows.T).min(axis=0) - gap
 
 
+def likely() -> Base:
+    """A property that a quarter of the inputs break, and as many more by an atom on their own."""
+    model = dense_model(np.random.default_rng(3), [2, 8, 8, 2])
+    box = np.array([-1.0, -0.7]), np.array([0.9, 1.0])
+    y = outputs(model, np.random.default_rng(0).uniform(*box, size=(20000, 2)))
+    levels = np.quantile(y, 0.5, axis=0).tolist()
+    condition = f"(and (<= Y_0 {levels[0]!r}) (or (<= Y_1 {levels[1]!r}) (>= (+ X_0 X_1) 0.9)))"
+    return Base("probability", model.SerializeToString(), spec_text([box], 2, condition))
+
+
 def bases(violated: bool = False) -> dict[str, Base]:
-    """All bases by name; "witness" is sat, the others are unsat.
+    """All bases by name; "witness" is sat, "probability" has bounds instead, the others are unsat.
 
     violated: the same models with properties of the same form that some point, known by sampling, breaks by little.
     """
@@ -206,7 +223,7 @@ def bases(violated: bool = False) -> dict[str, Base]:
     box = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     (rhs,) = below_all(model, *box, np.array([[1.0, 0.0]]), -0.2)
     found.append(Base("witness", model.SerializeToString(), spec_text([box], 2, f"(<= Y_0 {float(rhs)!r})")))
-    return {base.name: base for base in found}
+    return {base.name: base for base in [*found, likely()]}
 
 
 def sha256(data: bytes) -> str:

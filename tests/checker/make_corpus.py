@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Make the corpus of certificates again: `PYTHONPATH=. python tests/checker/make_corpus.py`.
 
-corpus/accepted, rejected, malformed, unsupported: certificates by what the checker must say of them; corpus/problems:
-their models and specifications; corpus/index.json: which belong together, and a part of the reason that must be given.
+corpus/accepted, bounded, rejected, malformed, unsupported: certificates by what the checker must say of them;
+corpus/problems: their models and specifications; corpus/index.json: which belong together, and a part of the reason
+that must be given.
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ from certificates import bases, certificate, read, sha256
 from mutations import apply, dumps, mutations
 
 CORPUS = Path(__file__).parent / "corpus"
+EXPECTED = {"witness": "sat", "probability": "bounded"}
 
 
 def main() -> None:
     """Everything anew."""
     shutil.rmtree(CORPUS, ignore_errors=True)
-    for folder in ("problems", "accepted", "rejected", "malformed", "unsupported"):
+    for folder in ("problems", "accepted", "bounded", "rejected", "malformed", "unsupported"):
         (CORPUS / folder).mkdir(parents=True)
     every = bases()
     index: dict[str, dict[str, str]] = {}
     contents = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, base in every.items():
-            _, _, path = certificate(base, Path(scratch), "sat" if name == "witness" else "unsat")
+            _, _, path = certificate(base, Path(scratch), EXPECTED.get(name, "unsat"))
             contents[name] = read(path)
-            _store(index, f"accepted/{name}.cert", {"model": base.model, "spec": base.spec.encode()}, "")
-            contents[name].write(CORPUS / "accepted" / f"{name}.cert")
+            word = "bounded" if name == "probability" else "accepted"
+            _store(index, f"{word}/{name}.cert", {"model": base.model, "spec": base.spec.encode()}, "")
+            contents[name].write(CORPUS / word / f"{name}.cert")
     for mutation in mutations(every):
         files, changed = apply(mutation, every[mutation.base], contents[mutation.base])
         entry = f"{mutation.word}/{mutation.name}.cert"

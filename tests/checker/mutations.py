@@ -37,6 +37,7 @@ def mutations(bases: dict[str, Base]) -> Iterator[Mutation]:
     yield from _of_signs()
     yield from _of_forests()
     yield from _of_witnesses()
+    yield from _of_probabilities(bases)
     yield from _of_problems(bases)
 
 
@@ -360,6 +361,83 @@ def _of_problems(bases: dict[str, Base]) -> Iterator[Mutation]:
     assert swapped != text
     yield spec("assertion_reordered", "signs", "rejected", "has no proof", text, swapped)
     yield from _of_models(bases)
+
+
+def _of_probabilities(bases: dict[str, Base]) -> Iterator[Mutation]:
+    make = lambda name, word, reason, change: Mutation(f"probability_{name}", "probability", word, reason, change)  # noqa: E731
+
+    def unsat(cases: int) -> Callable[[Contents], None]:
+        def change(c: Contents) -> None:
+            c.header = {k: v for k, v in c.header.items() if k not in ("lower", "upper")} | {"verdict": "unsat"}
+            c.header["parts"] = c.header["parts"][:cases]
+            c.arrays = {name: array for name, array in c.arrays.items() if int(name[0]) < cases}
+
+        return change
+
+    yield make("claims_unsat", "rejected", "is not refuted", unsat(1))
+    yield make("claims_unsat_of_both", "rejected", "is not refuted", unsat(2))
+    yield make("claims_unsat_with_bounds", "malformed", "verdict", _put("verdict", "unsat"))
+    yield make("claims_sat", "malformed", "verdict", _put("verdict", "sat"))
+    yield make("with_witness", "malformed", "verdict", _put("witness", ["0.0", "0.0"]))
+    yield make("without_upper", "malformed", "verdict", lambda c: c.header.pop("upper"))
+    bad = {"negative": -1e-9, "above_one": 1.0000000000000002, "boolean": True, "whole": 1, "text": "0.5", "none": None}
+    for name, value in bad.items():
+        yield make(f"upper_{name}", "malformed", "no bounds", _put("upper", value))
+        yield make(f"lower_{name}", "malformed", "no bounds", _put("lower", value))
+    yield make("crossed", "malformed", "no bounds", lambda c: c.header.update(lower=0.75, upper=0.25))
+    for name, word, reason in (
+        ("NaN", "NaN", "NaN"),
+        ("infinite", "1e999", "no bounds"),
+        ("huge", "1e400", "no bounds"),
+    ):
+
+        def written(c: Contents, word: str = word) -> None:
+            text = json.dumps(c.header | {"upper": "HERE"}).replace('"HERE"', word)
+            c.raw.append(("certificate.json", text.encode()))
+
+        yield make(f"upper_{name}", "malformed", reason, written)
+    yield make("upper_too_low", "rejected", "the claim", lambda c: c.header.update(lower=0.0, upper=c.header["lower"]))
+    yield make("upper_zero", "rejected", "the claim", lambda c: c.header.update(lower=0.0, upper=0.0))
+    yield make("lower_too_high", "rejected", "the claim", lambda c: c.header.update(lower=c.header["upper"], upper=1.0))
+    yield make("one_side_dropped", "rejected", "has no proof", lambda c: c.header["parts"].pop())
+    yield make("one_side_twice", "rejected", "has no proof", _part("cases", [0], 1))
+    yield make("one_side_thrice", "malformed", "two proofs", lambda c: _thrice(c))
+    yield make("unknown_side", "malformed", "not a number below", _part("cases", [2], 1))
+
+    def fewer(count: int) -> Callable[[Contents], None]:
+        def change(c: Contents) -> None:
+            c.arrays = {name: array[:count] if name[0] == "0" else array for name, array in c.arrays.items()}
+
+        return change
+
+    for count in (0, 1, 10, 200):
+        yield make(f"only_{count}_cuts", "rejected", "the claim", fewer(count))
+    yield make("flipped_axes", "rejected", "the claim", _array("cut_axis", lambda a: 1 - a))
+    yield make("nan_point", "rejected", "NaN", _set("cut_point", 3, np.nan))
+    yield make("nodes_cut_twice", "malformed", "twice", lambda c: c.arrays["0/cut_node"].__setitem__(4, 0))
+
+    def relabelled(c: Contents) -> None:
+        c.header |= {"verdict": "probability", "lower": 0.0, "upper": 0.0}
+
+    yield Mutation("boxes_as_probability", "boxes", "rejected", "has no proof", relabelled)
+    yield Mutation("signs_as_probability", "signs", "rejected", "has no proof", relabelled)
+    yield Mutation("cases_as_probability", "cases", "unsupported", "one and the same closed box", relabelled)
+    spec = bases["probability"].spec.replace("(assert (<= X_0 0.9))", "(assert (<= X_0 0.95))")
+    strict = bases["probability"].spec.replace("(assert (<= X_0 0.9))", "(assert (< X_0 0.9))")
+    for name, text, word, reason in (
+        ("a_larger_box", spec, "rejected", "the claim"),
+        ("an_open_box", strict, "unsupported", "closed box"),
+    ):
+        assert text != bases["probability"].spec
+        yield Mutation(
+            f"probability_of_{name}", "probability", word, reason, _put("spec", sha256(text.encode())),
+            lambda files, text=text: files.__setitem__("spec", text.encode()),  # type: ignore[misc]
+        )  # fmt: skip
+
+
+def _thrice(c: Contents) -> None:
+    c.header["parts"].append({"kind": "boxes", "cases": [0]})
+    c.arrays |= {name.replace("0/", "2/"): array for name, array in c.arrays.items() if name.startswith("0/")}
 
 
 def _of_models(bases: dict[str, Base]) -> Iterator[Mutation]:

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import Base, Contents, bases, read, sha256
+from certificates import Base, Contents, bases, likely, read, sha256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certify.checker.check import check
-from certify.checker.outcome import Malformed, Refusal, Rejected
+from certify.checker.outcome import Bounded, Malformed, Refusal, Rejected
 
 CORPUS = Path(__file__).parent / "corpus"
 TRIES = int(os.environ.get("CERTIFY_FUZZ", "100"))
 NAMES = ("boxes", "cases", "signs", "deep", "slopes", "rows", "turns")
 VIOLATED = bases(violated=True)
+LIKELY = likely()
 fuzzed = settings(
     max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
@@ -108,6 +109,22 @@ def test_no_changed_certificate_of_a_violated_property_is_accepted(
     tampered.write(tmp_path / "tampered.cert")
     with pytest.raises(Refusal), np.errstate(all="ignore"):
         check(*base.files(tmp_path), tmp_path / "tampered.cert")
+
+
+@fuzzed
+@given(st.booleans(), st.lists(edit, max_size=6))
+def test_no_changed_certificate_of_a_wrong_probability_is_accepted(
+    tmp_path: Path, too_low: bool, edits: list[tuple[str, int, int, float]]
+) -> None:
+    """The truth lies between the bounds that were found; a claim that leaves it out is no matter of luck."""
+    tampered = read(CORPUS / "bounded" / "probability.cert")
+    low, high = tampered.header["lower"], tampered.header["upper"]
+    tampered.header |= {"lower": 0.0, "upper": low - 1e-6} if too_low else {"lower": high + 1e-6, "upper": 1.0}
+    changed(tampered, edits)
+    tampered.write(tmp_path / "tampered.cert")
+    with pytest.raises(Refusal) as refused, np.errstate(all="ignore"):
+        check(*LIKELY.files(tmp_path), tmp_path / "tampered.cert")
+    assert not isinstance(refused.value, Bounded)
 
 
 @fuzzed
