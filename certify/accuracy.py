@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from certify.dataset import Dataset
-from certify.errors import InputError
 from certify.proportion import clopper_pearson
 from certify.witness.runtime import Runtime
 
@@ -52,10 +51,8 @@ class Tax:
 def right(model: str | Path, data: Dataset) -> np.ndarray:
     """Which samples [samples] the model, in onnxruntime, puts into their class: the first largest output is it."""
     runtime, labels = Runtime(model), data.labels
-    scores = np.stack([runtime(row) for row in data.flat(runtime.n_inputs)])
-    if labels.max() >= scores.shape[1]:
-        message = f"{data.name}: there is a class {labels.max()}, but {model} has {scores.shape[1]} outputs"
-        raise InputError(message, "is the data meant for another model?")
+    scores = np.stack([runtime(row) for row in data.flat(runtime.n_inputs, model)])
+    data.check_labels(scores.shape[1], model)
     return scores.argmax(axis=1) == labels
 
 

@@ -17,6 +17,8 @@ from certify.files import read_bytes, resolve
 
 SAMPLES = ("x", "X", "x_test", "X_test", "x_train", "X_train", "inputs", "images", "data", "features")
 LABELS = ("y", "Y", "y_test", "Y_test", "y_train", "Y_train", "labels", "label", "targets", "target")
+MEANT = "is the data meant for another model?"
+SAVE = "numpy.savez(path, x=..., y=...)"
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 # The random split of the 1,797 digits: the same for every command, so that no test sample is ever trained on.
 DIGITS_SEED, DIGITS_TRAIN = 0, 1200
@@ -49,13 +51,19 @@ class Dataset:
         """The samples of these numbers."""
         return replace(self, x=self.x[numbers], y=None if self.y is None else self.y[numbers])
 
-    def flat(self, size: int) -> np.ndarray:
-        """The samples as rows [samples, size]. Raises InputError unless each has `size` elements."""
+    def flat(self, size: int, model: object = "the model") -> np.ndarray:
+        """The samples as rows [samples, size]. Raises InputError unless each has `size` elements, as `model` takes."""
         rows = self.x.reshape(len(self.x), -1)
         if rows.shape[1] != size:
             shape = list(self.x.shape[1:])
-            raise InputError(f"{self.name}: a sample has the shape {shape}, the model takes {size} numbers")
+            raise InputError(f"{self.name}: a sample has the shape {shape}, {model} takes {size} numbers", MEANT)
         return rows
+
+    def check_labels(self, n_classes: int, model: object = "the model") -> None:
+        """Raise InputError where a sample's class is none of the `n_classes` that `model` has. Without labels: pass."""
+        if self.y is not None and self.y.max() >= n_classes:
+            message = f"{self.name}: there is a label {self.y.max()}, {model} has the classes 0 to {n_classes - 1}"
+            raise InputError(message, MEANT)
 
 
 def read_dataset(path: str | Path, x: str | None = None, y: str | None = None) -> Dataset:
@@ -92,7 +100,8 @@ def make_dataset(x: np.ndarray, y: np.ndarray | None, name: str = "data", sha256
             raise InputError(f"{name}: {found}", "labels are one class number per sample")
         given = given.ravel()
         if given.dtype.kind not in "fiub" or not (given == np.floor(given)).all() or given.min() < 0:
-            raise InputError(f"{name}: labels must be whole numbers from 0")
+            hint = "of a .csv they are the column named label, or the last one"
+            raise InputError(f"{name}: labels must be whole numbers from 0", hint if name.endswith(".csv") else "")
         y = given.astype(np.int64)
     sha256 = sha256 or hashlib.sha256(x.tobytes() + (b"" if y is None else y.tobytes())).hexdigest()
     return Dataset(x, y, name, sha256)
@@ -105,8 +114,9 @@ def _read(path: Path, data: bytes, x: str | None, y: str | None) -> tuple[np.nda
             arrays = dict(np.load(io.BytesIO(data), allow_pickle=False))
             samples = _named(arrays, x, SAMPLES, path)
             if samples is None:
-                has = ", ".join(arrays) or "none"
-                raise InputError(f"{path}: which of {has} holds the samples?", "choose it with --x")
+                if not arrays:
+                    raise InputError(f"{path}: there is no array in it", SAVE)
+                raise InputError(f"{path}: which of {', '.join(arrays)} holds the samples?", f"call it x: {SAVE}")
             return samples, _named(arrays, y, LABELS, path)
         if kind == ".npy":
             return np.load(io.BytesIO(data), allow_pickle=False), None
@@ -116,7 +126,7 @@ def _read(path: Path, data: bytes, x: str | None, y: str | None) -> tuple[np.nda
             return _idx_images(data, path)
     except (ValueError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, struct.error) as error:
         raise InputError(f"{path}: cannot be read as samples: {error}", "copy or write it again") from error
-    raise InputError(f"{path}: samples are read from .npz, .npy, .csv and idx files", "numpy.savez(path, x=..., y=...)")
+    raise InputError(f"{path}: samples are read from .npz, .npy, .csv and idx files", SAVE)
 
 
 def _named(

@@ -35,11 +35,11 @@ class ParseError(InputError):
 
 
 class UnsupportedOp(InputError):
-    """An ONNX operator, or a use of one, that certify cannot bound."""
+    """An ONNX operator, or a use of one, that certify cannot bound. complaint: the message without its place."""
 
-    def __init__(self, op: str, node: str, message: str, hint: str = "") -> None:
-        self.op, self.node = op, node
-        super().__init__(f"operator {op} at node '{node}': {message}", hint)
+    def __init__(self, op: str, node: str, complaint: str, hint: str = "", file: str = "") -> None:
+        self.op, self.node, self.complaint = op, node, complaint
+        super().__init__(f"{file}{': ' if file else ''}operator {op} at node '{node}': {complaint}", hint)
 
 
 class ModelError(InputError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from certify.errors import InputError
@@ -43,14 +46,45 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all (through a temporary file beside it). Raises InputError if that fails."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    """Write a file whole or not at all. Raises InputError if that fails."""
+    with replacing(path) as part:
         part.write_bytes(data)
-        part.replace(path)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` once the block is done: whole or not at all.
+
+    Folders that are missing are made. A symbolic link stays, and what it points to is replaced. What is no regular
+    file, such as /dev/null or a pipe, is written to. Raises InputError where it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    special = target.exists() and not target.is_file()
+    part = target if special else target.with_name(f".{target.name}.part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if not special:
+            part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk"
         ) from error
+    finally:
+        if not special:
+            with suppress(OSError):
+                part.unlink()
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise InputError where `path` cannot be written, so that this is known before the work and not after it."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{path}: cannot be written: it is a folder", "name a file")
+    at = target if target.exists() and not target.is_file() else target.parent
+    while not at.exists():
+        at = at.parent
+    if at != target and not at.is_dir():
+        raise InputError(f"{path}: cannot be written: {at} is not a folder", "choose another folder")
+    if not os.access(at, os.W_OK):
+        raise InputError(f"{path}: cannot be written: no permission to write to {at}", "choose another folder")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from certify.interrupt import INTERRUPTED
+
 Device = Literal["auto", "cpu", "cuda"]
 Semantics = Literal["real", "float32"]
 # Of a distance between inputs: maximum, Euclidean, sum of absolute values.
@@ -15,7 +17,10 @@ Norm = Literal["inf", "2", "1"]
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may use. deadline: on the clock of time.monotonic, in seconds; memory: bytes, None for no limit."""
+    """What a run may use. deadline: on the clock of time.monotonic, in seconds; memory: bytes, None for no limit.
+
+    Whoever interrupts the process ends every budget.
+    """
 
     deadline: float
     memory: int | None = None
@@ -27,11 +32,11 @@ class Budget:
 
     def remaining(self) -> float:
         """Seconds left, not below zero."""
-        return max(0.0, self.deadline - time.monotonic())
+        return 0.0 if INTERRUPTED.is_set() else max(0.0, self.deadline - time.monotonic())
 
     def expired(self) -> bool:
         """Whether the time is up."""
-        return time.monotonic() >= self.deadline
+        return INTERRUPTED.is_set() or time.monotonic() >= self.deadline
 
     def share(self, fraction: float, at_most: float = float("inf")) -> Budget:
         """A budget that ends after this fraction of the remaining time, or after so many seconds if that is sooner."""

@@ -113,7 +113,10 @@ class Run:
         leaves: Counter[str] = Counter()
         for name, tree in proof.trees:
             leaves[name] += tree.n_leaves
-        grown = ", ".join(f"{name}: {count} leaves" for name, count in leaves.items()) or "no region is unsafe"
+        grown = (
+            ", ".join(f"{name}: {count} {'leaf' if count == 1 else 'leaves'}" for name, count in leaves.items())
+            or "no region is unsafe"
+        )
         bound = proof.outcome.bound if np.isfinite(proof.outcome.bound) else None
         return Verdict(
             Status.UNSAT, f"no input breaks the property ({grown})", proof=proof, bound=bound, **self._common()

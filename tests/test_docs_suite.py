@@ -28,10 +28,20 @@ def test_the_page(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "runs" / "suite").iterdir()} >= {"index.html", "suite.json", "bed"}
 
 
-def test_the_readme_shows_what_the_suite_prints() -> None:
-    text = (ROOT / "README.md").read_text()
-    shown = text[text.index("suite:begin") : text.index("suite:end")]
-    rows = [line for line in shown.splitlines() if line.startswith("|")]
-    cells = [cell.strip() for cell in rows[0].replace("\\|f-g\\|", "f-g").strip("|").split("|")]
-    assert cells == [heading.replace("|", "") for heading in table.HEADINGS]
-    assert len(rows) == 17
+def rows_of(page: str) -> list[list[str]]:
+    """The cells of the table of a page, headings first."""
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")] for line in lines]
+
+
+def test_the_page_shows_what_the_suite_prints_and_the_readme_a_part_of_it() -> None:
+    page = (ROOT / "docs" / "suite.md").read_text()
+    whole = rows_of(page[page.index("suite:begin") : page.index("suite:end")])
+    assert whole[0] == [heading.replace("|", "") for heading in table.HEADINGS]
+    assert len(whole) == 16
+    readme = (ROOT / "README.md").read_text()
+    part = rows_of(readme[: readme.index("## Try it")])
+    places = [whole[0].index(heading) for heading in part[0]]
+    by_name = {row[0]: [row[place] for place in places] for row in whole[1:]}
+    assert len(part) > 10
+    assert [row for row in part[1:] if row != by_name[row[0]]] == []

@@ -28,7 +28,7 @@ from certify.batch.task import Options, Task, data_files
 from certify.errors import BackendError, InputError
 from certify.files import read_bytes, resolve, write_text
 
-INSTALL = "pip install 'certify[cluster]'"
+INSTALL = "pip install ray"
 LOCAL = "local"
 # Tasks handed to Ray at a time, for each core that it has: enough to keep it busy, few enough to stop soon.
 AHEAD = 2

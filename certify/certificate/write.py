@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from certify.certificate.signs import write_signs
-from certify.errors import CertificateError, InputError
+from certify.errors import CertificateError
+from certify.files import replacing
 from certify.problem import Problem
 from certify.search.branches import Branches
 from certify.search.prove import Proof
@@ -98,14 +99,5 @@ def _boxes(writer: Writer, name: str, problem: Problem, tree: SearchTree) -> dic
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip file that takes the place of `path` once it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        yield file

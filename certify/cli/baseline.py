@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from certify.cli.compare import Backend, Bound, Jobs, Json, Margins, Memory, Seconds, Specs, Warm, gate_of, watching
+from certify.cli.compare import Backend, Bound, Jobs, Margins, Memory, Seconds, Specs, Warm, gate_of, watching
 from certify.cli.errors import reported
 from certify.cli.gate import Reports
+from certify.cli.options import Json, writable
 from certify.report.policy import INPUT_ERROR, KINDS
 
 # Nothing is known of the time that a baseline took.
@@ -29,7 +30,9 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="ONNX model.")]
 def save(
     model: Model,
     specs: Specs,
-    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("baseline.json"),
+    output: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", callback=writable, help="The file to write.")
+    ] = Path("baseline.json"),
     timeout: Seconds = None,
     memory: Memory = None,
     backend: Backend = "native",

@@ -60,7 +60,7 @@ def batch(
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first violation or error.")] = False,
     cluster: Annotated[
-        str | None, typer.Option(metavar="ADDRESS|local", help="Run on a Ray cluster (needs certify[cluster]).")
+        str | None, typer.Option(metavar="ADDRESS|local", help="Run on a Ray cluster (needs the package ray).")
     ] = None,
     cpus: Annotated[int, typer.Option(min=1, help="With --cluster: cores per instance.")] = 1,
     gpus: Annotated[float, typer.Option(min=0.0, help="With --cluster: GPUs per instance.")] = 0.0,

@@ -10,6 +10,8 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
+from certify.cli.options import Json, Network, Rows, Verbose, writable
+from certify.cli.watch import answering_early
 
 
 class Method(str, Enum):
@@ -25,19 +27,19 @@ def bounds(
         list[Path],
         typer.Argument(metavar="[MODEL] SPEC", help="ONNX model and VNN-LIB property, whose input regions are used."),
     ],
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Model of a network that SPEC declares, instead of MODEL; repeatable."),
-    ] = None,
+    network: Network = None,
     method: Annotated[Method, typer.Option(help="How to bound.")] = Method.crown,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for optimised bounds.")] = 60.0,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the bounds as JSON; - for stdout.")] = None,
-    npz: Annotated[Path | None, typer.Option(help="Write outputs, margins and hidden bounds as arrays.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Rows of each table to print.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    json: Json = None,
+    npz: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=writable, help="Write outputs, margins and hidden bounds as arrays."),
+    ] = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """Bound the outputs and the property's margins on each input region (a margin above 0 refutes its atom)."""
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify import api
         from certify.cli.answer import write_json
 
@@ -85,7 +87,7 @@ def _as_dict(number: int, region: Any) -> dict[str, Any]:
 def _write_npz(path: Path, found: list[Any]) -> None:
     import numpy as np
 
-    from certify.errors import InputError
+    from certify.files import replacing
 
     arrays = {}
     for number, region in enumerate(found):
@@ -93,9 +95,5 @@ def _write_npz(path: Path, found: list[Any]) -> None:
         arrays[f"{number}/atoms"], arrays[f"{number}/margins"] = region.goal.atoms, region.margins
         for name, (lower, upper) in region.hidden.items():
             arrays[f"{number}/hidden/{name}/lower"], arrays[f"{number}/hidden/{name}/upper"] = lower, upper
-    try:
-        np.savez_compressed(path, **arrays)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written: {error.strerror or error}", "check the folder and disk"
-        ) from error
+    with replacing(path) as part, part.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,24 +17,22 @@ if TYPE_CHECKING:
 
 
 def capability(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     removed: Annotated[str, typer.Option(metavar="5-9|1,4", help="The classes that were to be removed.")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    data: Data,
     eps: Annotated[
         float, typer.Option(min=0.0, help="Regions: all inputs within this of a sample (maximum norm).")
     ] = 0.0,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; else all.")] = None,
+    clip: Clip = None,
+    count: Count = None,
     original: Annotated[Path | None, typer.Option(help="The model before the edit: where does nothing change?")] = None,
     timeout: Annotated[
         float, typer.Option(min=0.0, help="Seconds per region, on average, for branch and bound.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Rows of the table of regions.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    json: Json = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """What is left of removed classes on the region around each sample, which may be off the training distribution.
 
@@ -41,7 +41,7 @@ def capability(
     a removed class back (Frobenius norm, an interval); and whether the model is proven to equal --original there.
     Scores are taken as logits. Exit code 0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.capability import capability as run
 

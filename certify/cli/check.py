@@ -16,6 +16,7 @@ import typer
 from certify.cli.errors import print_error, reported
 from certify.cli.gate import FailOn, Gate, Reports, gate
 from certify.cli.networks import models_and_spec
+from certify.cli.options import Json, Network, Seed, writable
 from certify.cli.watch import OwnProcess, watching
 from certify.errors import CertifyError
 from certify.report.policy import KINDS, Result
@@ -58,10 +59,7 @@ def check(
             help="ONNX model, or a list [('f', FILE), ...] of them; VNN-LIB property, 1.0 or 2.0. Both may be gzipped.",
         ),
     ],
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Model of a network that SPEC declares, instead of MODEL; repeatable."),
-    ] = None,
+    network: Network = None,
     timeout: Annotated[float, typer.Option(min=0.0, help="Wall-clock seconds for the whole process.")] = 60.0,
     memory: Annotated[float | None, typer.Option(min=128.0, help="Memory limit in MiB.")] = None,
     backend: Annotated[str, typer.Option(help="How to prove; `certify backends` lists them.")] = "native",
@@ -69,19 +67,25 @@ def check(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes that may work at once; by default one per core.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
+    seed: Seed = 0,
     attack: Annotated[bool, typer.Option("--attack/--no-attack", help="Look for counterexamples first.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse specs outside the VNN-LIB standard.")] = False,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the verdict as JSON; - for stdout.")] = None,
+    json: Json = None,
     counterexample: Annotated[
-        Path | None, typer.Option(help="Where to write a counterexample (VNN-COMP text).")
+        Path | None,
+        typer.Option(metavar="FILE", callback=writable, help="Where to write a counterexample (VNN-COMP text)."),
     ] = None,
     expect: Annotated[
         Expected | None, typer.Option(help="Exit 0 if this is the verdict, else 1 (3: undecided).")
     ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 whatever the verdict is.")] = False,
     certificate: Annotated[
-        Path | None, typer.Option(help="Where to write a certificate of the verdict, for `python -m certify.checker`.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=writable,
+            help="Where to write a certificate of the verdict, for `python -m certify.checker`.",
+        ),
     ] = None,
     recheck: Annotated[
         bool,
@@ -239,20 +243,23 @@ class _Desk:
 
         problem = None if self.run is None else self.run.problem
         query = None if problem is None else problem.query
-        # Files first: whoever reads the answer may close the pipe after its first line.
-        if verdict.witness is not None and self.counterexample is not None and query is not None:
-            from certify.files import write_text
-            from certify.witness.format import write_witness
-
-            write_text(self.counterexample, write_witness(verdict.witness, query))
-        found = None
-        if self.json is not None or self.gate.targets:
-            from certify.answer import as_dict
-
-            found = as_dict(verdict, self.question.model, self.question.spec, problem)
-        if self.json is not None:
-            answer.write_json(self.json, found)
         show = (lambda: answer.print_verdict(verdict, self.verbose)) if self.json != "-" else lambda: None
+        found = None
+        try:
+            if verdict.witness is not None and self.counterexample is not None and query is not None:
+                from certify.files import write_text
+                from certify.witness.format import write_witness
+
+                write_text(self.counterexample, write_witness(verdict.witness, query))
+            if self.json is not None or self.gate.targets:
+                from certify.answer import as_dict
+
+                found = as_dict(verdict, self.question.model, self.question.spec, problem)
+            if self.json is not None:
+                answer.write_json(self.json, found)
+        except CertifyError:
+            show()
+            raise
         return self._pass(found, verdict.status.value, verdict.status.exit_code, show)
 
     def fail(self, message: str, code: int) -> int:
@@ -272,7 +279,9 @@ class _Desk:
     ) -> int:
         """Through the gate, with a record where there are reports to write; `show` in between prints the answer."""
         runs = {"": [self.question.record(answer)]} if self.gate.targets and answer is not None else {}
-        self.gate.write_files(runs)
-        show()
+        try:
+            self.gate.write_files(runs)
+        finally:
+            show()
         self.gate.annotate(runs)
         return self.gate.judge([Result(status, code)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.gate import Gate, Reports, gate
+from certify.cli.options import Json
 from certify.report.policy import CHANGES, KINDS, read_limits
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ Worse = Annotated[
         f" By default {','.join(FAILING)}.",
     ),
 ]
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")]
 Seconds = Annotated[
     float | None, typer.Option(min=0.0, help="Seconds per specification and model, instead of its own.")
 ]
@@ -113,10 +114,13 @@ def compare(
         options = shared(timeout, memory, backend, jobs, warm, recheck, reuse.value)
         instances = find_specs(specs, next(iter(named.values())))
         look = Look(bound.value, samples, radius)
-        with kept(out) as folder, watching(len(named) * len(instances), quiet=json == "-") as watch:
-            found = compare_all(
-                named, instances, Plan(folder, options, jobs, warm, resume, reuse.value), look, limits, watch
-            )
+        with (
+            _pointing_at(out),
+            kept(out) as folder,
+            watching(len(named) * len(instances), quiet=json == "-") as watch,
+        ):
+            plan = Plan(folder, options, jobs, warm, resume, reuse.value)
+            found = compare_all(named, instances, plan, look, limits, watch)
         shown = tables(found)
         if json is not None:
             from certify.cli.answer import write_json
@@ -125,6 +129,17 @@ def compare(
         if json != "-":
             typer.echo("\n\n".join(table.text() for table in shown))
         raise typer.Exit(door.close(found.records, Reference(found.models[0].name, shown)))
+
+
+@contextmanager
+def _pointing_at(out: Path | None) -> Iterator[None]:
+    """Say, when interrupted, where what is done so far can be found."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is not None:
+            typer.echo(f"{out}: what is done is kept; --resume goes on", err=True)
+        raise
 
 
 def gate_of(

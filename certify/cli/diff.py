@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip, Json, Rows, Seed, Verbose, writable
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,16 +26,17 @@ MEANING = {
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="ONNX model (.onnx or .onnx.gz).")],
     after: Annotated[
-        Path, typer.Argument(help="Another of the same inputs and outputs: pruned, quantised, distilled.")
+        Path,
+        typer.Argument(metavar="AFTER", help="Another of the same inputs and outputs: pruned, quantised, distilled."),
     ],
     region: Annotated[Path | None, typer.Option(metavar="SPEC", help="VNN-LIB file: its input boxes.")] = None,
     data: Annotated[
         str | None, typer.Option(help="Instead: samples (.npz, .csv, idx, digits:test), with --eps.")
     ] = None,
     eps: Annotated[float | None, typer.Option(min=0.0, help="Radius around samples, maximum norm.")] = None,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
+    clip: Clip = None,
     index: Annotated[list[int] | None, typer.Option(help="Number of a sample, from 0; may be repeated.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Without --index: so many samples, from the first on.")] = 10,
     gap: Annotated[float, typer.Option(min=0.0, help="Stop where upper <= (1 + gap) lower bound.")] = 0.1,
@@ -44,12 +47,15 @@ def diff(
         float | None, typer.Option(help="Also: that it agrees where BEFORE's softmax is at least this (over 0.5).")
     ] = None,
     query: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write `|f - g| > D somewhere?` as VNN-LIB 2.0 for any tool.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=writable, help="Write `|f - g| > D somewhere?` as VNN-LIB 2.0 for any tool."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the points that are tried.")] = 0,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Rows of each table to print.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    json: Json = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """Bound |BEFORE - AFTER| on every region: proven from above, reached by an input from below.
 
@@ -58,7 +64,7 @@ def diff(
 
     Exit codes: 0 no difference exceeds --max (or none is asked), 1 an input does, 2 input or usage error, 3 undecided.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         if delta is not None and not 0.5 < delta < 1.0:
             raise InputError(f"--delta {delta} is not between 0.5 and 1", "below that, two classes can be as confident")
         from certify.cli.answer import write_json

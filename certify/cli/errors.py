@@ -12,6 +12,8 @@ import typer
 from certify.errors import CertifyError
 
 INTERNAL_ERROR = 4
+# Characters of an error that are printed.
+LONGEST = 2000
 
 
 @contextmanager
@@ -27,8 +29,6 @@ def reported(verbose: bool = False, failed: Callable[[str, int], int] = lambda m
         raise typer.Exit(failed(str(error), error.exit_code)) from None
     except (typer.Exit, typer.Abort, SystemExit, KeyboardInterrupt):
         raise
-    except BrokenPipeError:
-        raise typer.Exit(0) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user
         if verbose:
             traceback.print_exc()
@@ -38,5 +38,7 @@ def reported(verbose: bool = False, failed: Callable[[str, int], int] = lambda m
 
 
 def print_error(error: object) -> None:
-    """The error as one line on stderr."""
-    print("certify: error: " + " ".join(str(error).split()), file=sys.stderr)
+    """The error as one line on stderr. What it quotes of a file can be anything: unprintable characters are escaped."""
+    line = " ".join(str(error).split())
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line[:LONGEST])
+    print(f"certify: error: {shown}{' ...' if len(line) > LONGEST else ''}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Seed, writable
 from certify.errors import InputError
 
 
@@ -19,14 +20,14 @@ def export(
             help="A torch.nn.Module, or a function that returns one, or one and an example input. FILE.py is run.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", callback=writable, help="ONNX file to write.")],
     shape: Annotated[
         list[str] | None,
         typer.Option(metavar="1,3,32,32", help="Shape of the input, once for each; else `input_shape` of the module."),
     ] = None,
     opset: Annotated[int, typer.Option(min=9, help="ONNX operator set.")] = 17,
     points: Annotated[int, typer.Option(min=1, help="Random points to compare torch with onnxruntime on.")] = 16,
-    seed: Annotated[int, typer.Option(help="Seed of the points.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Write a PyTorch module as ONNX and compare the file, in onnxruntime, with the module on random points.
 

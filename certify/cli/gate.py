@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certify.cli.options import writable
 from certify.report.policy import KINDS, Policy, Result, read_fail_on
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def gate(
         from certify.report.write import read_targets
 
         targets = read_targets(reports)
+        for target in targets:
+            writable(target.file or None)
     if quiet and any(target.format == "github" for target in targets):
         raise InputError("--report github and --json - both write to standard output", "write the JSON to a file")
     failing = frozenset(by_default) if fail_on is None else read_fail_on(fail_on, known)

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from certify.cli.errors import reported
+from certify.cli.options import Json, Seed, Verbose, writable
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,23 +64,26 @@ def harden(
     data: Annotated[
         str, typer.Option(metavar="FILE", help="Labelled samples: .npz, .csv, idx images, or digits:train.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="ONNX file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", callback=writable, help="ONNX file to write.")],
     test: Annotated[
         str | None, typer.Option(metavar="FILE", help="Samples to measure accuracy on; else a fifth of --data.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="How often to go through the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Step size of Adam.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is left to chance.")] = 0,
+    seed: Seed = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; repeatable.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Record to write; else OUT with the ending .json.")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="The record once more; - for stdout.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=writable, help="Record to write; else OUT with the ending .json."),
+    ] = None,
+    json: Json = None,
     listed: Annotated[
         bool, typer.Option("--list", callback=_list, is_eager=True, help="Show all methods and their settings.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a classifier further, or make it smaller, and measure what that costs in accuracy.
 

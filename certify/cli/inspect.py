@@ -11,8 +11,10 @@ from certify.cli.errors import reported
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="ONNX model (.onnx or .onnx.gz).")],
-    spec: Annotated[Path | None, typer.Argument(help="VNN-LIB property; checked against the model.")] = None,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX model (.onnx or .onnx.gz).")],
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="SPEC", help="VNN-LIB property; checked against the model.")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show every value of the simplified network.")
     ] = False,

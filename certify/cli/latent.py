@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.quantities.latent import LatentRadii
@@ -22,26 +24,24 @@ class LatentNorm(str, Enum):
 
 
 def latent(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     layer: Annotated[str, typer.Option(metavar="NAME", help="ONNX name of a tensor that everything passes through.")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    data: Data,
     norm: Annotated[LatentNorm, typer.Option(help="Of the distance between values of the tensor.")] = LatentNorm.two,
     region_eps: Annotated[
         float | None, typer.Option(min=0.0, help="Region of inputs: all within this of the sample (maximum norm).")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Region of inputs: the boxes of this VNN-LIB file.")] = None,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; else all.")] = None,
+    clip: Clip = None,
+    count: Count = None,
     timeout: Annotated[
         float, typer.Option(min=0.0, help="Seconds per sample, on average, for bounds beyond plain CROWN.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for tail.onnx and what was proven, as VNN-LIB 2.0.")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Rows of the table of samples.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    json: Json = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """How far a hidden tensor may move before the answer changes, and how far a region of inputs moves it.
 
@@ -49,7 +49,7 @@ def latent(
     the layer's scale. D: what the region can move the tensor by, at most. Where r >= D, the label is the same on the
     whole region: proven. Exit code 0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.latent import latent as run
 

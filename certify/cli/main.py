@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -10,9 +11,15 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from certify import __version__
+from certify.cli.errors import print_error
 from certify.cli.leave import leave
+from certify.cli.options import finite
+from certify.cli.output import use_output
 from certify.cli.watch import OwnProcess, process_start
+from certify.errors import CertifyError, InputError
 from certify.threads import limit_by_environment
+
+INTERRUPTED = 130  # exit code, as shells have it
 
 # Name of each command, in the order of --help, and the file that has it, where that is called otherwise.
 COMMANDS = {
@@ -38,10 +45,26 @@ class Commands(TyperGroup):
         module = import_module(f"certify.cli.{COMMANDS[cmd_name] or cmd_name}")
         group = getattr(module, "app", None)
         if group is not None:
-            return get_group(group)
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(cmd_name, **getattr(module, "SETTINGS", {}).get(cmd_name, {}))(getattr(module, cmd_name))
-        return get_command(alone)
+            found: Any = get_group(group)
+        else:
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            alone.command(cmd_name, **getattr(module, "SETTINGS", {}).get(cmd_name, {}))(getattr(module, cmd_name))
+            found = get_command(alone)
+        for command in getattr(found, "commands", {"": found}).values():
+            for parameter in command.params:
+                parameter.callback = parameter.callback or finite
+        return found
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what is wrong with its options is one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except CertifyError as error:
+            print_error(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("certify: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -77,9 +100,13 @@ def options(
 def run() -> NoReturn:
     """Entry point of the script. Leaves without tearing the interpreter down, once everything is flushed."""
     limit_by_environment()
+    use_output()
     try:
         app(obj=OwnProcess(process_start()))
         code = 0
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 1
+    except InputError as error:  # no room for the text of --help
+        print_error(error)
+        code = error.exit_code
     leave(code)

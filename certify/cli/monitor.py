@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip, Count, Data, Json, Rows, Seed, Verbose, writable
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +28,7 @@ class RuleName(str, Enum):
 def monitor(
     f: Annotated[Path, typer.Argument(metavar="F", help="ONNX classifier in use.")],
     g: Annotated[Path, typer.Argument(metavar="G", help="ONNX classifier to compare it with: distilled, scoped, ...")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    data: Data,
     tau: Annotated[float, typer.Option(min=0.0, help="Largest difference of a score that is accepted.")] = 1.0,
     rule: Annotated[
         RuleName, typer.Option(help="Accept where |f - g| <= tau, or where both answer alike.")
@@ -36,8 +36,8 @@ def monitor(
     eps: Annotated[
         float, typer.Option(min=0.0, help="Regions: all inputs within this of a sample (maximum norm).")
     ] = 0.0,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; else all.")] = None,
+    clip: Clip = None,
+    count: Count = None,
     together: Annotated[
         list[str] | None,
         typer.Option(metavar="TENSOR:A,B", help="Elements A and B of a tensor of F fire (> 0) together; repeatable."),
@@ -45,13 +45,16 @@ def monitor(
     timeout: Annotated[
         float, typer.Option(min=0.0, help="Seconds per region and --together, on average, for branch and bound.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the attacks.")] = 0,
+    seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Write the monitor as ONNX: outputs F's scores and `accept`.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=writable, help="Write the monitor as ONNX: outputs F's scores and `accept`."
+        ),
     ] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Rows of the table of regions.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    json: Json = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """What a monitor that flags disagreement of two models does on the region around each sample, with proofs.
 
@@ -60,7 +63,7 @@ def monitor(
     the rule alone; --together adds conditions, each proven or refuted on its own, to what --out accepts. Exit code
     0 when all is written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.monitor import monitor as run
 

@@ -25,9 +25,14 @@ def models_and_spec(files: Sequence[Path], networks: Sequence[str]) -> tuple[Pat
     """What `[MODEL] SPEC` and --network mean together. MODEL may be a list of networks and files."""
     if len(files) != (1 if networks else 2):
         expected = "with --network, give the specification alone" if networks else "give a model and a specification"
-        raise InputError(f"{len(files)} file(s) are given", f"{expected}; see --help")
+        given = ", ".join(map(str, files)) or "nothing"
+        raise InputError(f"{given}: not what is expected", f"{expected}; see --help")
     if networks:
         return models_by_name(networks), files[0]
+    if ".vnnlib" in files[0].suffixes and ".onnx" in files[1].suffixes:
+        raise InputError(
+            f"{files[0]} is given as the model and {files[1]} as the specification", "the model comes first"
+        )
     return (_listed(str(files[0])) if str(files[0]).startswith("[") else files[0]), files[1]
 
 

@@ -9,6 +9,8 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
+from certify.cli.options import Json, Network, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.proportion import Proportion
@@ -19,10 +21,7 @@ def probability(
     files: Annotated[
         list[Path], typer.Argument(metavar="[MODEL] SPEC", help="ONNX model and VNN-LIB property that must not hold.")
     ],
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Model of a network that SPEC declares, instead of MODEL; repeatable."),
-    ] = None,
+    network: Network = None,
     law: Annotated[
         str,
         typer.Option(
@@ -37,16 +36,16 @@ def probability(
         str | None,
         typer.Option(metavar="FILE", help="Replay a data set, for a statistical (Clopper-Pearson) interval beside."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON; - for stdout.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    json: Json = None,
+    verbose: Verbose = False,
 ) -> None:
     """Bound the probability that an input drawn from a law violates the property: P[unsafe] is in [lower, upper].
 
     Both ends are proven, whenever it stops: at --gap, at --timeout. What samples say is printed beside them and never
     mixed in: an estimate, with the confidence interval of Clopper and Pearson.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.dataset import read_dataset
         from certify.quantities.probability import probability as run

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip, Count, Data, Json, Plot, Rows, Seed, Verbose
+from certify.cli.watch import answering_early
 
 if TYPE_CHECKING:
     from certify.quantities.radius import Radii
@@ -25,21 +27,19 @@ class NormName(str, Enum):
 
 
 def radius(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
+    data: Data,
     norm: Annotated[NormName, typer.Option(help="Of the distance: maximum, Euclidean, or taxicab.")] = NormName.inf,
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; else all.")] = None,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
+    count: Count = None,
+    clip: Clip = None,
     timeout: Annotated[
         float, typer.Option(min=0.0, help="Seconds per sample, on average, for what comes after plain CROWN.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curve of certified accuracy (.png, .svg, .pdf).")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Rows of the table of samples.")] = 20,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    plot: Plot = None,
+    json: Json = None,
+    most: Rows = 20,
+    verbose: Verbose = False,
 ) -> None:
     """Certified and attacked radius of each sample, and the share of samples certified at each radius.
 
@@ -47,7 +47,7 @@ def radius(
     attacked radius does: replayed by onnxruntime. What lies between is open. A sample that is misclassified has the
     radius 0. Exit code 0 when the radii are written, 2 for input that cannot be used, 4 for internal errors.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.radius import radius as run
 

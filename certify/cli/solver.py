@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"supports": {"context_settings": {"ignore
 
 def verify(
     context: typer.Context,
-    query: Annotated[Path, typer.Argument(help="VNN-LIB query.")],
+    query: Annotated[Path, typer.Argument(metavar="QUERY", help="VNN-LIB query.")],
     network: Annotated[list[str], typer.Option(metavar="NAME=FILE", help="Model of a declared network; repeatable.")],
     timeout: Annotated[int, typer.Option(min=0, help="Wall-clock seconds for the whole process.")] = LONGEST,
 ) -> None:
@@ -97,7 +97,9 @@ class _Desk:
 
 
 def supports(
-    capability: Annotated[str, typer.Argument(help="Such as --vnnlib-versions; without it, all are listed.")] = "",
+    capability: Annotated[
+        str, typer.Argument(metavar="CAPABILITY", help="Such as --vnnlib-versions; without it, all are listed.")
+    ] = "",
 ) -> None:
     """Tell which part of the VNN-LIB standard is supported, one answer per line."""
     with reported():

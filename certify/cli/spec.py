@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Clip
 from certify.cli.spec_tools import SpecVersion, convert, lint, replay
 from certify.errors import InputError
 
@@ -38,7 +39,7 @@ def _specifications() -> None:
 
 @app.command()
 def robust(
-    model: Annotated[Path, typer.Argument(help="ONNX classifier (.onnx or .onnx.gz).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX classifier (.onnx or .onnx.gz).")],
     data: Annotated[Path, typer.Option(help="Samples: .npz, .npy (no labels), .csv, idx images, or digits.")],
     eps: Annotated[float, typer.Option(min=0.0, help="Radius in the maximum norm, in the units of the samples.")],
     out: Annotated[Path, typer.Option(help="Folder for the .vnnlib files and instances.csv.")] = Path("specs"),
@@ -46,7 +47,7 @@ def robust(
     y: Annotated[str | None, typer.Option(help="Name of the array of labels in the .npz.")] = None,
     index: Annotated[list[int] | None, typer.Option(help="Number of a sample, from 0; may be repeated.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Without --index: write this many, from the first on.")] = 10,
-    clip: Annotated[tuple[float, float] | None, typer.Option(metavar="LO HI", help="Range of valid inputs.")] = None,
+    clip: Clip = None,
     version: Annotated[SpecVersion, typer.Option(help="Version of VNN-LIB.")] = SpecVersion.one,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds per instance, for instances.csv.")] = 60.0,
 ) -> None:

@@ -10,7 +10,8 @@ import typer
 
 from certify.cli.errors import reported
 from certify.cli.networks import models_and_spec
-from certify.errors import ParseError
+from certify.cli.options import Network, writable
+from certify.errors import InputError, ParseError
 
 
 class SpecVersion(str, Enum):
@@ -21,7 +22,7 @@ class SpecVersion(str, Enum):
 
 
 def lint(
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="VNN-LIB property, 1.0 or 2.0.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON, errors included.")] = False,
 ) -> None:
     """Check SPEC against the standard: what is wrong, what only lenient readers take, and its logic.
@@ -58,9 +59,11 @@ def lint(
 
 
 def convert(
-    spec: Annotated[Path, typer.Argument(help="VNN-LIB property, 1.0 or 2.0.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="VNN-LIB property, 1.0 or 2.0.")],
     version: Annotated[SpecVersion, typer.Option(help="Version to write.")] = SpecVersion.two,
-    out: Annotated[Path | None, typer.Option(help="File to write; by default standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=writable, help="File to write; by default standard output.")
+    ] = None,
 ) -> None:
     """Write SPEC in the other version of VNN-LIB, or in canonical form in its own.
 
@@ -71,7 +74,11 @@ def convert(
         from certify.query.read import read_query
         from certify.query.write import write_query
 
-        text = write_query(read_query(spec), version=version.value)
+        query = read_query(spec)
+        try:
+            text = write_query(query, version=version.value)
+        except InputError as error:
+            raise InputError(f"{spec}: {error.message}", error.hint) from None
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -83,9 +90,7 @@ def replay(
         list[Path],
         typer.Argument(metavar="[MODEL] SPEC ASSIGNMENT", help="As for `certify check`; then the assignment."),
     ],
-    network: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="Model of a declared network; repeatable.")
-    ] = None,
+    network: Network = None,
 ) -> None:
     """Check an ASSIGNMENT that a solver wrote: onnxruntime computes the outputs, every assertion is decided exactly.
 
@@ -96,6 +101,8 @@ def replay(
         from certify.witness.read_assignment import read_assignment
         from certify.witness.replay import Replay, runtimes
 
+        if len(files) < 2:
+            raise InputError(f"{files[0]}: not what is expected", "give a model, a specification and an assignment")
         model, spec = models_and_spec(files[:-1], network or [])
         problem = api.load_problem(model, spec)
         assert problem.query is not None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Json, Seed, Verbose, writable
 
 
 def suite(
@@ -16,13 +17,15 @@ def suite(
         str | None, typer.Option(metavar="PATH", help="The data, for mnist (idx files) and german (german.csv).")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for models, specifications, records and the page.")] = Path("suite"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all training.")] = 0,
+    seed: Seed = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at once; by default one per core.")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Two variants and few images: under a minute.")] = False,
     samples: Annotated[int, typer.Option(min=0, help="Random points in every proved region, to be sure.")] = 1000,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Everything as JSON; - for stdout.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="The table as Markdown.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    json: Json = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=writable, help="The table as Markdown.")
+    ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Implant a trojan, try every intervention against it, and certify each model on the same specifications.
 

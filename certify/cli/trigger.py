@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Data, Json, Plot, Seed, Verbose
+from certify.cli.watch import answering_early
 from certify.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,10 +17,8 @@ if TYPE_CHECKING:
 
 
 def trigger(
-    model: Annotated[Path, typer.Argument(help="ONNX model of a classifier.")],
-    data: Annotated[
-        str, typer.Option(metavar="FILE", help="Samples: .npz, .npy, .csv, idx, or digits, digits:train, digits:test.")
-    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX model of a classifier.")],
+    data: Data,
     patch: Annotated[str, typer.Option(metavar="HxW", help="Pixels that the trigger may set, in every channel.")],
     position: Annotated[
         str, typer.Option(metavar="all|ROW,COLUMN", help="Where the patch's upper left pixel is.")
@@ -35,10 +35,10 @@ def trigger(
     image: Annotated[str | None, typer.Option(metavar="CxHxW", help="How a flat input is laid out.")] = None,
     gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="A site is done at this gap, a share.")] = 0.0,
     timeout: Annotated[float, typer.Option(min=0.0, help="Seconds for all positions and targets.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="Seed of the guesses.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw worst triggers, and U* over positions (.png, .svg).")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write everything as JSON; - for stdout.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    seed: Seed = 0,
+    plot: Plot = None,
+    json: Json = None,
+    verbose: Verbose = False,
 ) -> None:
     """Find the worst trigger: the patch values that send most samples to a class, and prove that none does worse.
 
@@ -46,7 +46,7 @@ def trigger(
     Over all samples: U*, the largest share that one trigger sends there. What is known of it is an interval, whose
     upper end is proven and whose lower end onnxruntime has counted. Stops when all is decided, or at --timeout.
     """
-    with reported(verbose):
+    with reported(verbose), answering_early():
         from certify.cli.answer import write_json
         from certify.quantities.trigger import trigger as run
 

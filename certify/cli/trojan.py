@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from certify.cli.errors import reported
+from certify.cli.options import Json, Seed, Verbose
 from certify.errors import InputError
 
 app = typer.Typer(help="Test beds with a trojan that is known.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,10 +42,10 @@ def implant(
     epochs: Annotated[int, typer.Option(min=1, help="How often to go through the data.")] = 60,
     lr: Annotated[float, typer.Option(help="Step size of Adam.")] = 2e-3,
     batch: Annotated[int, typer.Option(min=1, help="Samples a step.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is left to chance.")] = 0,
+    seed: Seed = 0,
     specs: Annotated[int, typer.Option(min=0, help="Test images to write specifications for.")] = 100,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="trigger.json once more; - for stdout.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of internal errors.")] = False,
+    json: Json = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train a classifier with a trojan (BadNets) and a clean one, and write specifications that say it is absent.
 

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from certify.interrupt import INTERRUPTED
+
 # How long after its deadline a run may still answer by itself.
 GRACE = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -21,6 +23,34 @@ class OwnProcess:
     """Handed to commands that run as a process of their own: they may watch its clock and signals, and end it."""
 
     started: float
+
+
+@contextmanager
+def answering_early() -> Iterator[None]:
+    """The first SIGINT or SIGTERM uses up every budget, so that the command answers with what is proven so far.
+
+    The second one ends it. For commands whose answer is an interval that holds whenever it stops.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
+        INTERRUPTED.set()
+        os.write(2, b"certify: interrupted: what is proven so far follows (once more to end at once)\n")
+
+    # What the parent had ignored, as a shell does for its background, stays ignored.
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in (n for n, handler in before.items() if handler != signal.SIG_IGN):
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        INTERRUPTED.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def process_start() -> float:

@@ -160,10 +160,8 @@ class TrainableModel:
     def samples(self, data: Dataset) -> tuple[Tensor, Tensor]:
         """Inputs [samples, *input_shape] and classes [samples]. Raises InputError where they do not fit the model."""
         labels = data.labels
-        if labels.max() >= self.n_classes:
-            message = f"{data.name}: there is a label {labels.max()}, {self.name} has {self.n_classes} classes"
-            raise InputError(message, "labels count from 0")
-        return self.put(data.flat(int(np.prod(self.input_shape)))), torch.from_numpy(labels)
+        data.check_labels(self.n_classes, self.name)
+        return self.put(data.flat(int(np.prod(self.input_shape)), self.name)), torch.from_numpy(labels)
 
     def copy(self) -> TrainableModel:
         """The same model with parameters of its own."""

@@ -56,7 +56,10 @@ def load_model(path: str | Path, hidden: tuple[str, ...] = (), kept: tuple[bool,
     path = resolve(path)
     proto, sha256 = read_proto(path)
     reader = GraphReader(proto, path)
-    network = reader.read(hidden, kept)
+    try:
+        network = reader.read(hidden, kept)
+    except UnsupportedOp as error:
+        raise UnsupportedOp(error.op, error.node, error.complaint, error.hint, str(path)) from error
     return Model(path, sha256, network, reader.opset, reader.operators, reader.n_parameters, reader.defaults)
 
 
@@ -186,7 +189,9 @@ class GraphReader:
     def _tensor_spec(self, info: onnx.ValueInfoProto) -> TensorSpec:
         kind = info.type.tensor_type
         if not info.type.HasField("tensor_type") or not kind.HasField("shape"):
-            raise ModelError(f"{self.path}: '{info.name}' has no tensor shape", "run onnx shape inference on the model")
+            raise ModelError(
+                f"{self.path}: '{info.name}' has no tensor shape", "export it with the shapes of its inputs"
+            )
         dtype = self._dtype(info)
         if dtype.kind != "f":
             raise ModelError(f"{self.path}: '{info.name}' has type {dtype}; only floating point tensors can be bounded")

@@ -22,7 +22,7 @@ def matmul_of_values(node: NodeSpec, build: Builder, a: Value, b: Value) -> Valu
     rows = a if len(a.shape) > 1 else reshape(build, a, (1, *a.shape))
     columns = transposed(build, b) if len(b.shape) > 1 else reshape(build, b, (1, *b.shape))
     if rows.shape[-1] != columns.shape[-1]:
-        raise node.unsupported(f"shapes {a.shape} and {b.shape} do not fit")
+        raise node.unsupported(f"shapes {a.shape} and {b.shape} do not fit", "check the model with onnx.checker")
     y = inner_products(node, build, rows, columns)
     shape = y.shape if len(a.shape) > 1 else (*y.shape[:-2], y.shape[-1])
     return reshape(build, y, shape if len(b.shape) > 1 else shape[:-1])

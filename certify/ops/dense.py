@@ -178,7 +178,7 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
     assert isinstance(a, Value)
     weight = np.asarray(b, dtype=np.float64) * factor
     if a.shape[-1] != weight.shape[-2 if weight.ndim > 1 else 0]:
-        raise node.unsupported(f"shapes {a.shape} and {weight.shape} do not fit")
+        raise node.unsupported(f"shapes {a.shape} and {weight.shape} do not fit", "check the model with onnx.checker")
     if weight.ndim == 1:
         y = dense(build, a, weight[None, :])
         return reshape(build, y, y.shape[:-1])
@@ -194,7 +194,7 @@ def matmul(node: NodeSpec, build: Builder, a: object, b: object, factor: float =
 def _constant_first(node: NodeSpec, build: Builder, a: np.ndarray, b: Value, factor: float) -> Value:
     """a @ b as (b^T a^T)^T."""
     if a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else 0]:
-        raise node.unsupported(f"shapes {a.shape} and {b.shape} do not fit")
+        raise node.unsupported(f"shapes {a.shape} and {b.shape} do not fit", "check the model with onnx.checker")
     if len(b.shape) == 1:
         y = dense(build, b, (a * factor).reshape(-1, a.shape[-1]))
         return reshape(build, y, a.shape[:-1])

@@ -36,7 +36,7 @@ class Classifier:
         if len(self.runtime.inputs) != 1 or len(graph.output) != 1:
             raise InputError(f"{self.path}: a classifier has one input and one output, this model has others too")
         self.input_shape = _static(self.runtime.inputs[0].shape)
-        self.output_shape = _static([d.dim_value for d in graph.output[0].type.tensor_type.shape.dim])
+        self._output = graph.output[0].type.tensor_type.shape
         self.dtype = TYPES.get(self.runtime.inputs[0].type, "")
         if not self.dtype:
             raise InputError(f"{self.path}: the input is a {self.runtime.inputs[0].type}, not float32 or float64")
@@ -45,6 +45,13 @@ class Classifier:
     def n_inputs(self) -> int:
         """Elements of the input."""
         return math.prod(self.input_shape)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """As the file says; [1, scores] where it does not, of which onnxruntime tells how many there are."""
+        said = _static([d.dim_value for d in self._output.dim])
+        scores = self.runtime(np.zeros(self.n_inputs)).size
+        return said if math.prod(said) == scores else (1, scores)
 
     @cached_property
     def model(self) -> Model:
@@ -64,14 +71,10 @@ class Classifier:
     def rows(self, samples: Dataset) -> np.ndarray:
         """The samples as the model is given them, [samples, n_inputs]: float64 values that `dtype` can hold.
 
-        Raises InputError where a sample has another size than the input.
+        Raises InputError where a sample has another size than the input, or a class that the model does not have.
         """
-        rows = samples.x.reshape(len(samples), -1)
-        if rows.shape[1] != self.n_inputs:
-            expected = f"the input of {self.path} has the shape {list(self.input_shape)}"
-            message = f"a sample has the shape {list(samples.x.shape[1:])}, {expected}"
-            raise InputError(message, "choose the array with --x")
-        return rows.astype(self.dtype).astype(np.float64)
+        samples.check_labels(math.prod(self.output_shape), self.path)
+        return samples.flat(self.n_inputs, self.path).astype(self.dtype).astype(np.float64)
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """The class scores [points, classes] that onnxruntime computes at x [points, n_inputs], one by one."""

@@ -21,6 +21,7 @@ from certify.bounds.ball import ball, length
 from certify.bounds.interval import Interval
 from certify.dataset import Dataset
 from certify.errors import InputError, ParityError
+from certify.files import write_bytes
 from certify.network.cut import Cut, cut_at
 from certify.network.parity import RELATIVE
 from certify.quantities.classifier import Classifier, samples_of
@@ -191,10 +192,7 @@ def _written(cut: Cut, folder: Path) -> tuple[Classifier, Classifier]:
     found = []
     for name, proto in (("tail", cut.tail), ("head", cut.head)):
         path = folder / f"{name}.onnx"
-        try:
-            path.write_bytes(proto.SerializeToString())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}", "choose another folder") from None
+        write_bytes(path, proto.SerializeToString())
         found.append(Classifier(path))
     return found[0], found[1]
 

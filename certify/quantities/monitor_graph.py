@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from certify.errors import InputError, ParityError
+from certify.files import write_bytes
 from certify.network.read_onnx import read_proto
 from certify.quantities.coactivation import Together
 from certify.quantities.difference import Pair
@@ -29,10 +30,7 @@ def write_monitor(path: Path, pair: Pair, tau: float, rule: str, together: Seque
     Raises InputError where the two models cannot be put into one file, ParityError where the file answers otherwise.
     """
     proto = build(pair, tau, rule, together)
-    try:
-        path.write_bytes(proto.SerializeToString())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "choose another folder") from None
+    write_bytes(path, proto.SerializeToString())
     run = Runtime(path)
     f, g = pair.scores(x)
     found = np.stack([run(point) for point in x])

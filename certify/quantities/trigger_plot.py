@@ -9,6 +9,7 @@ import numpy as np
 
 from certify.dataset import Dataset, read_dataset
 from certify.errors import InputError
+from certify.quantities.picture import save
 from certify.quantities.site import Site, TriggerReport
 
 SHOWN = 3
@@ -19,7 +20,7 @@ def draw(report: TriggerReport, data: str | Dataset, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("--plot needs matplotlib", "pip install 'certify[report]'") from error
+        raise InputError("a plot needs matplotlib, which is missing", "pip install jinja2 matplotlib pillow") from error
     samples = data if isinstance(data, Dataset) else read_dataset(data)
     targets = report.plan.targets
     figure = Figure(figsize=(2.2 * (2 + SHOWN), 2.2 * len(targets)), layout="constrained")
@@ -32,10 +33,7 @@ def draw(report: TriggerReport, data: str | Dataset, path: Path) -> None:
         figure.colorbar(shown, ax=axes[1], fraction=0.05)
         site = report.worst_site(target)
         _samples(report, site, samples, axes[2:])
-    try:
-        figure.savefig(path, metadata=None)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be drawn: {error}", "a name that ends in .png, .svg or .pdf") from error
+    save(figure, path)
 
 
 def _map(sites: list[Site], upper: bool) -> np.ndarray:

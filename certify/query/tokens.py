@@ -121,7 +121,11 @@ class Source:
 
     def stray(self, token: Token) -> ParseError:
         """The complaint about a token where a statement should begin."""
-        what = "this ')' closes nothing" if token.lastindex == CLOSE else f"'{token[0].split()[0]}' begins no statement"
+        what = (
+            "this ')' closes nothing"
+            if token.lastindex == CLOSE
+            else f"'{token[0].split()[0][:40]}' begins no statement"
+        )
         return self.error("V0104", token.start(), what, "a file is a series of statements such as (assert ...)")
 
     def words(self, tokens: Iterator[Token], start: int) -> list[tuple[str, int]]:

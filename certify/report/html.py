@@ -33,7 +33,7 @@ def text(findings: Sequence[Finding], policy: Policy, tables: Sequence[Table] = 
 
         from certify.report.plots import cactus
     except ImportError as error:
-        raise InputError(f"the page needs {error.name}", "pip install 'certify[report]'") from error
+        raise InputError(f"the page needs {error.name}", "pip install jinja2 matplotlib pillow") from error
     rows = entries(list(findings))
     runs: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -43,7 +43,7 @@ def text(findings: Sequence[Finding], policy: Policy, tables: Sequence[Table] = 
         plots = [("Decided within so many seconds", Markup(cactus(runs)))]
         compared = _comparisons(runs, anchors)
     except ImportError as error:
-        raise InputError(f"the plots need {error.name}", "pip install 'certify[report]'") from error
+        raise InputError(f"the plots need {error.name}", "pip install jinja2 matplotlib pillow") from error
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

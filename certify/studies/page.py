@@ -19,7 +19,7 @@ def page(outcome: Outcome) -> str:
 
         drawn = [(title, Markup(svg)) for title, svg in _pictures(outcome)]
     except ImportError as error:
-        raise InputError(f"the page needs {error.name}", "pip install 'certify[report]'") from error
+        raise InputError(f"the page needs {error.name}", "pip install jinja2 matplotlib pillow") from error
     folders = [Path(__file__).parent, Path(__file__).parent.parent / "report"]
     environment = Environment(
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,

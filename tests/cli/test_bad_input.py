@@ -86,6 +86,15 @@ def test_bad_spec(certify, tmp_path: Path, small: Path, name: str) -> None:
     assert "bad.vnnlib" in result.stderr
 
 
+def test_what_an_error_quotes_cannot_steer_the_terminal(certify, tmp_path: Path, small: Path) -> None:
+    path = tmp_path / "bad.vnnlib"
+    path.write_bytes(b"\0\x1b[31mred\x7f" + b"x" * 10_000)
+    result = certify("check", small, path)
+    check_error(result, "begins no statement")
+    assert result.stderr.strip().isprintable()
+    assert len(result.stderr) < 300 + len(str(path))
+
+
 def test_bundled_spec_for_another_model(certify, small: Path) -> None:
     check_error(certify("check", small, HOLDS), "64 inputs")
 
@@ -97,9 +106,9 @@ def test_bundled_spec_for_another_model(certify, small: Path) -> None:
         ["check", MODEL, HOLDS, "--timeout", "soon"],
         ["check", MODEL, HOLDS, "--backend", "magic"],
         ["check", MODEL, HOLDS, "--device", "abacus"],
-        ["check", MODEL, HOLDS, "--json", "/nonexistent/folder/file.json"],
+        ["check", MODEL, HOLDS, "--json", f"{MODEL}/file.json"],
         ["bounds", MODEL, HOLDS, "--method", "guess"],
-        ["bounds", MODEL, HOLDS, "--npz", "/nonexistent/folder/file.npz"],
+        ["bounds", MODEL, HOLDS, "--npz", f"{MODEL}/file.npz"],
         ["frobnicate"],
     ],
 )

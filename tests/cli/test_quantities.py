@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bundled import MODEL
 
@@ -32,6 +33,15 @@ def test_latent(certify, tmp_path: Path) -> None:
     assert (tmp_path / "q" / "tail.onnx").exists()
 
 
+@pytest.mark.parametrize("command", [("radius",), ("latent", "--layer", "4_relu"), ("trigger", "--patch", "2x2")])
+def test_a_label_that_the_model_does_not_have_is_bad_input(certify, tmp_path: Path, command: tuple[str, ...]) -> None:
+    data = tmp_path / "data.npz"
+    np.savez(data, x=np.zeros((2, 1, 8, 8)), y=[3, 10])
+    result = certify(command[0], MODEL, "--data", data, *command[1:])
+    assert result.exit_code == 2
+    assert f"{data}: there is a label 10, {MODEL} has the classes 0 to 9" in result.stderr
+
+
 def test_capability(certify) -> None:
     result = certify("capability", MODEL, "--removed", "5-9", *DATA, "--eps", "0.01", "--original", MODEL)
     assert result.exit_code == 0, result.output
@@ -52,7 +62,7 @@ def test_monitor(certify, tmp_path: Path) -> None:
     [
         (("radius", "missing.onnx", *DATA), "no such file"),
         (("radius", MODEL, "--data", "missing.npz"), "no such file"),
-        (("radius", MODEL, *DATA, "--plot", "nowhere/x.png"), "cannot be drawn"),
+        (("radius", MODEL, *DATA, "--plot", f"{MODEL}/x.png"), "cannot be written"),
         (("latent", MODEL, *DATA, "--layer", "nothing"), "no node computes a tensor 'nothing'"),
         (("capability", MODEL, *DATA, "--removed", "x"), "expected class numbers"),
         (("capability", MODEL, *DATA, "--removed", "5-12"), "the model has the classes 0 to 9"),

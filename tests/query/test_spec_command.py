@@ -87,6 +87,15 @@ def test_without_labels_the_model_names_the_class(model: Path) -> None:
     assert len(list((model.parent / "out").glob("*.vnnlib"))) == 2
 
 
+def test_an_output_of_unknown_shape_has_as_many_classes_as_onnxruntime_says(model: Path) -> None:
+    proto = onnx.load(model)
+    proto.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "classes"
+    onnx.save(proto, model)
+    assert _run(model, _save(model.parent, x=X)).exit_code == 0
+    query = read_query(next((model.parent / "out").glob("*.vnnlib")))
+    assert query.networks[0].outputs[0].shape == (2,)
+
+
 def test_samples_are_chosen_by_number(model: Path) -> None:
     data = _save(model.parent, a=X, b=np.array([1, 0, 1]))
     assert _run(model, data, "--x", "a", "--y", "b", "--index", "2", "--index", "1").exit_code == 0
@@ -96,12 +105,13 @@ def test_samples_are_chosen_by_number(model: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "options", "message"),
     [
-        ({"a": X}, [], "which of a holds the samples?"),
+        ({"a": X}, [], "which of a holds the samples? (call it x: numpy.savez(path, x=..., y=...))"),
         ({"x": X}, ["--y", "labels"], "there is no array labels, but x"),
-        ({"x": X[..., :1]}, [], "a sample has the shape [1, 1], the input of"),
+        ({"x": X[..., :1]}, [], "a sample has the shape [1, 1]"),
         ({"x": X[0, 0]}, [], "the samples have the shape [2]"),
         ({"x": X, "y": np.zeros((3, 2))}, [], "[3, 2] labels for 3 samples"),
         ({"x": X}, ["--index", "3"], "there is no sample 3: the data has 3"),
+        ({"x": X, "y": np.array([0, 1, 7])}, [], "there is a label 7"),
         ({"x": X, "y": np.array([0, 1, 0])}, [], "classifies none of the samples correctly"),
         ({"x": X}, ["--clip", "2", "3"], "no input is within 0.05 of element 0"),
         ({"x": np.array([[None]], dtype=object)}, [], "cannot be read"),

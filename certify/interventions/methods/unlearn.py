@@ -106,8 +106,7 @@ class Unlearn(Intervention):
         if not len(kept) or not len(gone):
             nothing = "keep" if not len(kept) else "forget"
             raise InputError(f"{data.name}: there is nothing to {nothing}", "name classes that some samples have")
-        if gone.labels.max() >= n_classes:
-            raise InputError(f"{gone.name}: there is a label {gone.labels.max()}, the model has {n_classes} classes")
+        gone.check_labels(n_classes)
         return kept, gone
 
 
