@@ -75,7 +75,8 @@ class _Search:
         self.formula, self.outputs, self.inputs, self.rhs = rows_of(engine, spec, case.formula)
         self.required = required(self.formula)
         widest = engine.longest * max([len(self.rhs), *(node.size for node in engine.network.rectifiers)])
-        self.batch, self.most = max(1, min(LARGEST_BATCH, ROOM // widest)), MOST_OWN if engine.numbers.float32 else 0
+        self.batch = max(1, min(LARGEST_BATCH, ROOM // widest))
+        self.most = MOST_OWN if engine.numbers.float32 and left is None else 0
 
     def run(self, root: int) -> None:
         """Refute the case."""
