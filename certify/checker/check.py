@@ -41,8 +41,7 @@ def check(model: Path, spec: Path, certificate: Path, exact: bool = False) -> st
         if kind not in ("boxes", "signs"):
             raise Malformed(f"a part of unknown kind {kind!r}")
         done += (check_boxes if kind == "boxes" else check_signs)(engine, query, proof, str(number), part)
-    missing = set(range(len(query.cases))) - set(done)
-    if missing:
+    if missing := set(range(len(query.cases))) - set(done):
         raise Rejected(f"case {min(missing)} of the specification has no proof")
     if len(done) != len(set(done)):
         raise Malformed("a case has two proofs")
