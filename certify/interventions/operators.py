@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from certify.ops.select import sliced
+
 Attributes = Mapping[str, Any]
 Operator = Callable[..., Any]
 
@@ -199,8 +201,7 @@ def _slice(
     first, last = _ints(starts, a.get("starts", ())), _ints(ends, a.get("ends", ()))
     along, by = _ints(axes, a.get("axes", range(len(first)))), _ints(steps, [1] * len(first))
     for start, end, axis, step in zip(first, last, along, by, strict=True):
-        places = torch.tensor(range(x.shape[axis])[start:end:step], dtype=torch.int64)
-        x = x.index_select(axis, places)
+        x = x.index_select(axis, torch.from_numpy(sliced(x.shape[axis], start, end, step)))
     return x
 
 

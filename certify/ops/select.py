@@ -209,11 +209,11 @@ def slice_node(node: NodeSpec, build: Builder) -> Value:
     steps = np.atleast_1d(node.setting("steps", 4, default=[1] * len(starts)))
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = node.normal_axis(int(axis), len(x.shape))
-        x = take(build, x, axis, _range_of(x.shape[axis], int(start), int(end), int(step)))
+        x = take(build, x, axis, sliced(x.shape[axis], int(start), int(end), int(step)))
     return x
 
 
-def _range_of(length: int, start: int, end: int, step: int) -> np.ndarray:
+def sliced(length: int, start: int, end: int, step: int) -> np.ndarray:
     """The places of a slice. Unlike Python, ONNX clamps the start of one that goes backward to a place that exists."""
     first, last = (place + length if place < 0 else place for place in (start, end))
     if step > 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from pathlib import Path
@@ -24,11 +23,11 @@ def test_the_first_signal_ends_budgets_and_the_second_the_command(capfd) -> None
     before = signal.getsignal(signal.SIGINT)
     with answering_early():
         assert not budget.expired()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert budget.expired()
         assert budget.remaining() == 0.0
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
     assert not budget.expired()
     assert signal.getsignal(signal.SIGINT) is before
     assert capfd.readouterr().err.count("interrupted") == 1
@@ -48,7 +47,7 @@ def test_an_interrupted_interval_is_written(certify, monkeypatch, tmp_path: Path
     def expired(self: Budget) -> bool:
         if not sent:
             sent.append(1)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return real(self)
 
     monkeypatch.setattr(Budget, "expired", expired)

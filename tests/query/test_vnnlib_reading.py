@@ -217,7 +217,28 @@ def _numbers() -> st.SearchStrategy[str]:
     digits = st.text("0123456789", min_size=1, max_size=25)
     decimal = st.builds("{}{}.{}".format, st.sampled_from(["", "-"]), digits, digits)
     scientific = st.builds("{}e{}".format, decimal, st.integers(-330, 250))
-    return st.one_of(finite.map(repr), st.integers(-(10**20), 10**20).map(str), decimal, scientific)
+    every = st.one_of(finite.map(repr), st.integers(-(10**20), 10**20).map(str), decimal, scientific)
+    return every.filter(lambda text: float(text) != 0.0 or not set("123456789") & set(text.partition("e")[0]))
+
+
+@pytest.mark.parametrize("number", ["1e-400", "-0.1e-323", "0." + "0" * 330 + "1"])
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_number_that_would_be_read_as_zero_is_an_error(version: str, number: str) -> None:
+    """However it is read: as a bound of its own, in a conjunction, or in a disjunction."""
+    head, name = "(declare-const X_0 Real)(declare-const Y_0 Real)\n", "X_0"
+    if version == "2":
+        head, name = (
+            "(vnnlib-version <2.0>)(declare-network N (declare-input X real [1]) (declare-output Y real []))\n",
+            "X[0]",
+        )
+    for text in (
+        f"(assert (<= {name} {number}))",
+        f"(assert (and (<= {name} {number})))",
+        f"(assert (or (<= {name} {number})))",
+    ):
+        with pytest.raises(ParseError, match="V0108"):
+            parse_query(head + text)
+    parse_query(f"{head}(assert (<= {name} 0e-400))")
 
 
 def _boxes(query: Query) -> list[tuple[bytes, bytes]]:
