@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bundled import HOLDS, MODEL
 
-from certify.cli.watch import answering_early
+from certify.cli.watch import SIGNALS, answering_early
 from certify.settings import Budget
 
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals are for the main thread"
 )
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Signals that count, whatever started the tests ignores (a shell does so for what it runs in the background)."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_the_first_signal_ends_budgets_and_the_second_the_command(capfd) -> None:
